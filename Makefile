@@ -1,0 +1,85 @@
+# Everything a person or CI does here. `make` alone lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON_HERE := .venv/bin/python
+# cfn-lint and SAM ask for a Region although neither talks to AWS.
+export AWS_DEFAULT_REGION ?= eu-central-1
+export SAM_CLI_TELEMETRY := 0
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup environment sam-environment node-environment
+setup: environment ## make .venv from the lock and bring the database servers; quick when done
+	@$(PYTHON_HERE) -m local.servers fetch
+
+environment:
+	@local/setup.sh .venv requirements/dev.txt
+
+# Of its own: the SAM CLI pins an older boto3.
+sam-environment:
+	@local/setup.sh .venv-sam requirements/sam.txt
+
+# The policy simulator of the deployment tests.
+node-environment:
+	@local/setup-node.sh tests/deployment
+
+.PHONY: demo
+demo: setup ## watch PostgreSQL, MySQL and MariaDB passwords rotate on real servers
+	@$(PYTHON_HERE) -m local.demo
+
+.PHONY: test test-all test-deploy coverage
+test: setup ## the tests, under ten minutes
+	@$(PYTHON_HERE) -m pytest -m "not matrix and not deploy"
+
+test-deploy: setup build node-environment ## the built functions, the template and its policies
+	@$(PYTHON_HERE) -m pytest -m deploy
+
+test-all: setup build node-environment ## everything, the long matrices too
+	@$(PYTHON_HERE) -m pytest
+
+coverage: setup ## the tests once more, with a report of what they do not reach
+	@$(PYTHON_HERE) -m coverage run -m pytest -m "not matrix and not deploy"
+	@$(PYTHON_HERE) -m coverage combine --quiet
+	@$(PYTHON_HERE) -m coverage report --show-missing --skip-covered
+
+.PHONY: check format
+check: environment sam-environment ## ruff, mypy, cfn-lint and SAM's own validation
+	@$(PYTHON_HERE) -m ruff check
+	@$(PYTHON_HERE) -m ruff format --check
+	@$(PYTHON_HERE) -m mypy
+	@.venv/bin/cfn-lint
+	@.venv-sam/bin/sam validate --lint
+
+format: environment ## let ruff mend what it can
+	@$(PYTHON_HERE) -m ruff check --fix
+	@$(PYTHON_HERE) -m ruff format
+
+.PHONY: bench
+bench: setup ## cold start, warm rotation and memory, as ratios to the bare calls
+	@$(PYTHON_HERE) -m local.bench
+
+.PHONY: build invoke
+build: environment sam-environment ## build layer and functions for x86_64 and arm64, without containers
+	@$(PYTHON_HERE) -m local.build
+
+FUNCTION ?= PostgresRotator
+EVENT ?= events/postgres-create-secret.json
+invoke: setup ## run one function with one event: FUNCTION=MysqlRotator EVENT=events/mysql-test-secret.json
+	@$(PYTHON_HERE) -m local.lambda_runtime $(FUNCTION) --event $(EVENT)
+
+.PHONY: lock
+lock: environment ## resolve every dependency anew and write the locks
+	@local/lock.sh
+
+.PHONY: clean distclean
+clean: ## remove what builds and tests leave behind
+	@rm -rf .aws-sam build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
+	@find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove the environments, too
+	@rm -rf .venv .venv-sam tests/deployment/node_modules

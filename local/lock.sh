@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Writes every lock: exact versions with hashes, good for CPython 3.11 to 3.13 on every platform.
+# What the functions carry is held to the versions that the tests run with.
+set -euo pipefail
+
+lock() {
+  .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+    --upgrade "$@"
+}
+
+lock pyproject.toml --group dev --output-file requirements/dev.txt
+lock --group sam --output-file requirements/sam.txt
+lock --group layer --constraint requirements/dev.txt --output-file shared/requirements.txt
+lock --group postgres --constraint requirements/dev.txt --output-file rotators/postgres/requirements.txt
+lock --group mysql --constraint requirements/dev.txt --output-file rotators/mysql/requirements.txt

@@ -1,0 +1,1 @@
+"""The tests: `unit`, `functional`, `conformance`, `deployment`, and the `kit` for new rotators."""
