@@ -1,0 +1,1 @@
+"""Claims about single modules, without servers."""
