@@ -1,0 +1,72 @@
+"""Real database servers for tests and the demo.
+
+    with start("mysql") as server:
+        server.create_user("app", password)
+        assert server.logs_in("app", password)
+
+A server is taken from this machine if it has one, else brought from Debian's package archive into
+a private cache (`archive`), without root and without changing the system. Each runs unprivileged,
+on a free port of loopback, in a temporary folder, with an authority of its own and TLS required,
+and is gone when the program is (`keeper`).
+
+To test against a server of your own, put the administrator's login into the environment:
+
+| kind       | variable                   |
+|------------|----------------------------|
+| `postgres` | ROTATION_TEST_POSTGRES_URL |
+| `mysql`    | ROTATION_TEST_MYSQL_URL    |
+| `mariadb`  | ROTATION_TEST_MARIADB_URL  |
+
+as in `mysql://administrator:password@database.example:3306/app?ca=/path/to/ca.pem`, with what a
+URL reserves percent-encoded. What needs the server's own log or its process then raises
+`ServerUnavailable`.
+
+Other variables: ROTATION_SERVERS_CACHE (folder of downloaded servers), ROTATION_SERVERS_USER (who
+runs servers if root starts them), ROTATION_DEBIAN_MIRROR (another mirror of Debian's archive).
+"""
+
+from collections.abc import Sequence
+
+from local.servers.archive import RECIPES
+from local.servers.certificates import LOOPBACK_NAMES, Authority
+from local.servers.clients import Account
+from local.servers.errors import ServerUnavailable
+from local.servers.external import ExternalServer, url_of
+from local.servers.installations import installation
+from local.servers.mysql import MariaDBServer, MySQLServer
+from local.servers.postgres import PostgresServer
+from local.servers.server import LocalServer, Server
+
+KINDS = tuple(RECIPES)
+"""What `start` can start: an engine, in the version that is easiest to have, or a version."""
+
+_SERVERS: dict[str, type[LocalServer]] = {
+    server.engine: server for server in (PostgresServer, MySQLServer, MariaDBServer)
+}
+
+__all__ = ["KINDS", "Account", "Authority", "Server", "ServerUnavailable", "start"]
+
+
+def start(
+    kind: str, *, tls: bool = True, certificate_names: Sequence[str] = LOOPBACK_NAMES
+) -> Server:
+    """Start a database server and return it once it answers; use it as a context manager.
+
+    Args:
+        kind: one of `KINDS`, such as `postgres`, `postgres-18`, `mysql`, `mariadb`.
+        tls: False for a server that does not know TLS.
+        certificate_names: host names and addresses that its certificate is made out to; others
+            than `localhost` make verification of the name fail.
+
+    Raises:
+        ServerUnavailable: the server cannot be had; the message tells what to do.
+    """
+    if kind not in RECIPES:
+        raise ServerUnavailable(
+            f"There is no kind of server {kind!r}.", hint=f"Choose of {', '.join(KINDS)}."
+        )
+    own = url_of(kind)
+    if own and tls and certificate_names == LOOPBACK_NAMES:
+        return ExternalServer(kind, own)
+    server = _SERVERS[kind.partition("-")[0]]
+    return server(installation(kind), tls=tls, certificate_names=certificate_names)
