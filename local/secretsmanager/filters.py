@@ -18,7 +18,6 @@ def matches(
     description: str | None,
     tags: Mapping[str, str],
     owning_service: str | None,
-    region: str,
 ) -> bool:
     """Tell whether a secret matches all filters."""
     secret = SimpleNamespace(
@@ -34,6 +33,7 @@ def matches(
         "tag-key": by_moto.tag_key,
         "tag-value": by_moto.tag_value,
         "owning-service": by_moto.owning_service_filter,
-        "primary-region": lambda _secret, values: region in values,
+        # Only replicated secrets have a primary Region, and nothing is replicated here.
+        "primary-region": lambda _secret, _values: False,
     }
     return all(tests[each["Key"]](secret, each["Values"]) for each in filters)

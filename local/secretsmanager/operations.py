@@ -74,7 +74,6 @@ class Secret:
     # What reads still see after a write, and how many of them: eventual consistency.
     before: Versions = field(default_factory=Versions)
     stale_reads: int = 0
-    # What is attached by tags here is attributes of the secret in moto's filters.
     read_versions: set[str] = field(default_factory=set)
 
 
@@ -156,6 +155,8 @@ class Operations:
         version_id = _token(request)
         version = Version(version_id, _value(request), self.clock(), secret.key_id)
         versions = secret.versions.put(version, labels, secret.arn)
+        if versions is secret.versions:
+            return version_id  # a repeated request
         self.keys.use(secret.key_id, GENERATE, secret.arn, version_id)
         abandoned = versions.pending()
         edited = versions.labels.get(CURRENT) == version_id
@@ -276,9 +277,7 @@ class Operations:
             try:
                 values.append(self.get_secret_value({"SecretId": name}))
             except ServiceError as error:
-                errors.append(
-                    {"SecretId": name, "ErrorCode": error.code, "Message": error.message}
-                )
+                errors.append({"SecretId": name, "ErrorCode": error.code, "Message": error.message})
         return {"SecretValues": values, "Errors": errors}
 
     # -- labels ----------------------------------------------------------------------------------
@@ -367,8 +366,6 @@ class Operations:
         return _page("SecretList", entries, request)
 
     def _matching(self, filters: list[Mapping[str, Any]]) -> list[Answer]:
-        # moto's filters follow observed answers of the service, word splitting included. They look
-        # at attributes, which a secret here has under the same names, but for its tags.
         if filters:
             from local.secretsmanager.filters import matches  # noqa: PLC0415 - moto takes 0.4 s
         return [
@@ -381,7 +378,6 @@ class Operations:
                 description=secret.description,
                 tags=secret.tags,
                 owning_service=secret.owning_service,
-                region=self.region,
             )
         ]
 

@@ -93,9 +93,7 @@ def _member_violations(shape: Shape, value: Mapping[str, Any], path: str) -> Ite
         if value.get(name) is not None:
             yield from _violations(member, value[name], place)
         elif name in shape.required_members:
-            yield (
-                f"Value null at '{place}' failed to satisfy constraint: Member must not be null"
-            )
+            yield (f"Value null at '{place}' failed to satisfy constraint: Member must not be null")
 
 
 def _constraints(shape: Shape, value: object) -> Iterator[str]:
