@@ -44,7 +44,34 @@ _SERVERS: dict[str, type[LocalServer]] = {
     server.engine: server for server in (PostgresServer, MySQLServer, MariaDBServer)
 }
 
-__all__ = ["KINDS", "Account", "Authority", "Server", "ServerUnavailable", "start"]
+__all__ = ["KINDS", "Account", "Authority", "Server", "ServerUnavailable", "prepare", "start"]
+
+
+def _server_class(kind: str) -> type[LocalServer]:
+    if kind not in RECIPES:
+        raise ServerUnavailable(
+            f"There is no kind of server {kind!r}.", hint=f"Choose one of {', '.join(KINDS)}."
+        )
+    return _SERVERS[kind.partition("-")[0]]
+
+
+def prepare(kind: str) -> str:
+    """Have a server ready to start: its programs fetched, its data folder initialised.
+
+    Args:
+        kind: one of `KINDS`.
+
+    Returns:
+        The server's version.
+
+    Raises:
+        ServerUnavailable: the server cannot be had; the message tells what to do.
+    """
+    server = _server_class(kind)
+    programs = installation(kind)
+    if not server.template_folder(programs).exists():
+        server(programs).close()
+    return programs.version
 
 
 def start(
@@ -61,12 +88,8 @@ def start(
     Raises:
         ServerUnavailable: the server cannot be had; the message tells what to do.
     """
-    if kind not in RECIPES:
-        raise ServerUnavailable(
-            f"There is no kind of server {kind!r}.", hint=f"Choose of {', '.join(KINDS)}."
-        )
+    server = _server_class(kind)
     own = url_of(kind)
     if own and tls and certificate_names == LOOPBACK_NAMES:
         return ExternalServer(kind, own)
-    server = _SERVERS[kind.partition("-")[0]]
     return server(installation(kind), tls=tls, certificate_names=certificate_names)

@@ -80,7 +80,7 @@ def _run(command: list[str], work: Path, user: Unprivileged, kind: str) -> str:
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "HOME": str(work)}
     environment |= {name: os.environ[name] for name in os.environ if name.endswith("_proxy")}
     try:
-        done = subprocess.run(  # noqa: S603 - fixed programs, no shell
+        done = subprocess.run(
             user.command(command),
             capture_output=True,
             text=True,
@@ -115,9 +115,7 @@ def _download(kind: str, recipe: Recipe, work: Path, user: Unprivileged) -> list
         (work / name).mkdir(parents=True)
     (work / "status").touch()
     mirror = os.environ.get("ROTATION_DEBIAN_MIRROR", MIRROR)
-    (work / "sources.list").write_text(
-        f"deb [signed-by={KEYRING}] {mirror} {recipe.suite} main\n"
-    )
+    (work / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror} {recipe.suite} main\n")
     user.own(work)
     settings = {
         "Dir::Etc::sourcelist": work / "sources.list",
@@ -143,7 +141,7 @@ def _download(kind: str, recipe: Recipe, work: Path, user: Unprivileged) -> list
     return sorted((work / "cache" / "archives").glob("*.deb"))
 
 
-def _unpack(packages: list[Path], tree: Path, work: Path, user: Unprivileged, kind: str) -> None:
+def _unpack(packages: list[Path], tree: Path, user: Unprivileged, kind: str) -> None:
     """Unpack all packages into `tree`, whose /bin, /lib and so on lie below /usr."""
     tree.mkdir()
     for name in ("bin", "sbin", "lib", "lib64"):
@@ -155,8 +153,8 @@ def _unpack(packages: list[Path], tree: Path, work: Path, user: Unprivileged, ki
         stream = ["dpkg-deb", "--fsys-tarfile", str(package)]
         # tar rather than `dpkg-deb -x`, which would replace the links above by folders.
         unpack = ["tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", str(tree)]
-        with subprocess.Popen(user.command(stream), stdout=subprocess.PIPE) as source:  # noqa: S603 - fixed programs
-            done = subprocess.run(  # noqa: S603 - fixed programs
+        with subprocess.Popen(user.command(stream), stdout=subprocess.PIPE) as source:
+            done = subprocess.run(
                 user.command(unpack), stdin=source.stdout, capture_output=True, check=False
             )
         if done.returncode or source.returncode:
@@ -203,7 +201,7 @@ def _make_runnable(tree: Path, final: Path, programs: tuple[str, ...]) -> None:
         for path in {each.resolve() for each in tree.glob(f"usr/**/{program}")}:
             if path.is_file() and _is_elf(path):
                 interpreter = str(final / loader.relative_to(tree))
-                subprocess.run(  # noqa: S603 - fixed program
+                subprocess.run(
                     [
                         *(_patchelf(), "--set-interpreter", interpreter),
                         *("--force-rpath", "--set-rpath", folders, str(path)),
@@ -249,8 +247,10 @@ def fetch(kind: str) -> Path:
             return ready
         user = unprivileged()
         final = cache / kind
+        for abandoned in cache.glob(f".{kind}@*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
         with (
-            tempfile.TemporaryDirectory(prefix=f".{kind}-", dir=cache) as unfinished,
+            tempfile.TemporaryDirectory(prefix=f".{kind}@", dir=cache) as unfinished,
             tempfile.TemporaryDirectory(prefix="rotation-fetch-") as temporary,
         ):
             work, publish = Path(temporary), Path(unfinished)
@@ -261,7 +261,7 @@ def fetch(kind: str) -> Path:
             tree = publish / "tree"
             publish.chmod(0o755)
             user.own(publish)
-            _unpack(packages, tree, work, user, kind)
+            _unpack(packages, tree, user, kind)
             _make_runnable(tree, final, RECIPES[kind].programs)
             description = {"folder": str(final), "layout": _LAYOUT}
             (tree / _DESCRIPTION).write_text(json.dumps(description))

@@ -5,7 +5,7 @@ default since Python 3.13): a critical basicConstraints, keyUsage, and the key i
 RFC 5280 sections 4.2.1.1 and 4.2.1.2.
 """
 
-import datetime
+import datetime as dt
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,9 +18,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 LOOPBACK_NAMES = ("localhost", "127.0.0.1")
 """Names under which a server on loopback is reached."""
 
-_VALID_FOR = datetime.timedelta(days=30)
+_VALID_FOR = dt.timedelta(days=30)
 # Machines that resume from a snapshot may run a little behind.
-_CLOCK_TOLERANCE = datetime.timedelta(hours=1)
+_CLOCK_TOLERANCE = dt.timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Credentials:
 def _certificate_builder(
     subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey
 ) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -81,9 +81,15 @@ class PostgresClient(Client):
     """PostgreSQL through psycopg."""
 
     def connect(
-        self, account: Account, database: str, **options: str
+        self, account: Account, database: str, options: str = ""
     ) -> psycopg.Connection[tuple[Any, ...]]:
-        """Log in, with TLS verified, in autocommit mode."""
+        """Log in, with TLS verified, in autocommit mode.
+
+        Args:
+            account: who logs in.
+            database: where.
+            options: command-line options for the session, such as `-c name=value`.
+        """
         ca_file = self.endpoint.ca_file
         name_checked = "verify-full" if self.endpoint.verifies_name else "verify-ca"
         return psycopg.connect(
@@ -97,17 +103,19 @@ class PostgresClient(Client):
             connect_timeout=_CONNECT_SECONDS,
             client_encoding="utf8",
             autocommit=True,
-            **options,  # type: ignore[arg-type]  # psycopg takes libpq's options as keywords
+            options=options,
         )
 
     def execute(
         self, account: Account, database: str, statement: str, parameters: Parameters = None
     ) -> Rows:
+        """Log in, run one statement in its own transaction, and return its rows, if any."""
         with self.connect(account, database) as connection:
-            cursor = connection.execute(statement, parameters)  # type: ignore[call-overload]
+            cursor = connection.execute(statement, parameters)
             return list(cursor.fetchall()) if cursor.description is not None else []
 
     def logs_in(self, account: Account, database: str) -> bool:
+        """Tell whether the server accepts the account's password."""
         try:
             self.connect(account, database).close()
         except psycopg.OperationalError as error:
@@ -118,6 +126,7 @@ class PostgresClient(Client):
         return True
 
     def create_user(self, administrator: Account, database: str, user: Account) -> None:
+        """Create a user who works in `database` like an application, by the administrator."""
         name = sql.Identifier(user.username)
         with self.connect(administrator, database) as connection:
             # The verifier instead of the password: the statement is logged.
@@ -139,6 +148,7 @@ class PostgresClient(Client):
                 )
 
     def drop_user(self, administrator: Account, database: str, username: str) -> None:
+        """Drop a user that `create_user` made, with what it owns."""
         name = sql.Identifier(username)
         with self.connect(administrator, database) as connection, connection.transaction():
             # From 16 on, whoever creates a role must still grant it to itself to act for it.
@@ -189,11 +199,13 @@ class MySQLClient(Client):
         statement: str,
         parameters: Parameters = None,
     ) -> Rows:
+        """Log in, run one statement in its own transaction, and return its rows, if any."""
         with self.connect(account, database) as connection, connection.cursor() as cursor:
             cursor.execute(statement, parameters)
-            return list(cursor.fetchall()) if cursor.description is not None else []
+            return list(cursor.fetchall())
 
     def logs_in(self, account: Account, database: str | None) -> bool:
+        """Tell whether the server accepts the account's password."""
         try:
             self.connect(account, database).close()
         except pymysql.OperationalError as error:
@@ -210,6 +222,7 @@ class MySQLClient(Client):
         return "IDENTIFIED BY %s", password
 
     def create_user(self, administrator: Account, database: str, user: Account) -> None:
+        """Create a user who works in `database` like an application, by the administrator."""
         identified, value = self.identified(user.password)
         escaped = database.replace("`", "``").replace("%", "%%")
         with self.connect(administrator, None) as connection, connection.cursor() as cursor:
@@ -219,6 +232,7 @@ class MySQLClient(Client):
             )
 
     def drop_user(self, administrator: Account, database: str, username: str) -> None:
+        """Drop a user that `create_user` made, with what it owns."""
         del database
         self.execute(administrator, None, "DROP USER %s@'%%'", (username,))
 

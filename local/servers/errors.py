@@ -1,7 +1,7 @@
 """The one error of this package."""
 
 
-class ServerUnavailable(Exception):  # noqa: N818 - it reads as what it says
+class ServerUnavailable(Exception):
     """A database server cannot be had, or not what was asked of it.
 
     Never a reason to skip a test: the hint tells what to do.

@@ -2,9 +2,9 @@
 
 import contextlib
 import os
+from pathlib import Path
 from typing import ClassVar, Never
 from urllib.parse import parse_qs, unquote, urlsplit
-from pathlib import Path
 
 from local.servers.clients import (
     Account,

@@ -76,13 +76,14 @@ class Unprivileged:
         """
         if not self.is_another:
             return
-        trial = subprocess.run(  # noqa: S603 - fixed program
+        trial = subprocess.run(
             self.command(["test", "-r", str(path)]), capture_output=True, text=True, check=False
         )
         if trial.returncode:
             raise ServerUnavailable(
                 f"The user {self.name!r}, who is to run the database server, cannot read {path}"
-                f" {trial.stderr.strip()}".rstrip() + ".",
+                f" {trial.stderr.strip()}".rstrip()
+                + ".",
                 hint="Run as an ordinary user, name another user in ROTATION_SERVERS_USER, or set"
                 " TMPDIR and ROTATION_SERVERS_CACHE to folders that this user can reach.",
             )

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,10 +32,8 @@ class Installation:
 
 def _version(program: Path) -> tuple[str, bool]:
     """Return the version that a server's program tells, and whether it calls itself MariaDB."""
-    told = subprocess.run(  # noqa: S603 - a server's program
-        [program, "--version"], capture_output=True, text=True, check=True
-    ).stdout
-    # "postgres (PostgreSQL) 15.13 (Debian …)", "mysqld  Ver 9.7.4 for …", "mariadbd  Ver 10.11.11-…"
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    # PostgreSQL writes its name in parentheses before the number, the others "Ver".
     found = re.search(r"(?:Ver|\(PostgreSQL\)) (\d+(?:\.\d+)*)", told)
     return (found.group(1) if found else told.strip()), "MariaDB" in told
 
@@ -59,15 +58,25 @@ def _path_candidates(*names: str) -> list[Path]:
     return [Path(each).resolve() for each in found if each]
 
 
+def _mysql_candidates() -> list[Path]:
+    return _path_candidates("mysqld")
+
+
+def _mariadb_candidates() -> list[Path]:
+    return _path_candidates("mariadbd", "mysqld")
+
+
+_CANDIDATES: dict[str, Callable[[], list[Path]]] = {
+    "postgres": _postgres_candidates,
+    "mysql": _mysql_candidates,
+    "mariadb": _mariadb_candidates,
+}
+
+
 def _on_this_machine(kind: str) -> Installation | None:
     """Return the machine's own server of this kind, or None."""
     engine, _, wanted = kind.partition("-")
-    candidates = {
-        "postgres": _postgres_candidates,
-        "mysql": lambda: _path_candidates("mysqld"),
-        "mariadb": lambda: _path_candidates("mariadbd", "mysqld"),
-    }[engine]()
-    for program in candidates:
+    for program in _CANDIDATES[engine]():
         if engine == "postgres" and not (program.parent / "initdb").exists():
             continue
         version, calls_itself_mariadb = _version(program)

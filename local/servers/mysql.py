@@ -5,13 +5,12 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
-from local.servers.clients import Client, Endpoint, MariaDBClient, MySQLClient
-from local.servers.clients import native_password_hash
+from local.servers.clients import Client, Endpoint, MariaDBClient, MySQLClient, native_password_hash
 from local.servers.server import LocalServer
 
 # Both logs show a refusal: the general log as an answer to Connect, the error log as a warning.
 # Counted is the general log, which no setting of verbosity keeps silent.
-_REFUSED = re.compile(r"\tConnect\tAccess denied for user", re.IGNORECASE)
+_REFUSED = re.compile(r"\d Connect\tAccess denied for user")
 
 # Nothing outlives the test: durability against a crash of the *machine* is given up, that against
 # a crash of the server is not (2: every commit is handed to the operating system).
@@ -41,6 +40,22 @@ _ORDINARY_RIGHTS = (
 """What RDS gives the master user of MySQL and of MariaDB, with GRANT OPTION.
 
 Source: Amazon RDS User Guide, "Master user account privileges".
+"""
+
+
+_ROLE_RIGHTS = (
+    "CREATE ROLE, DROP ROLE, APPLICATION_PASSWORD_ADMIN, CONNECTION_ADMIN, ROLE_ADMIN,"
+    " XA_RECOVER_ADMIN"
+)
+"""What RDS for MySQL 8.0.36 and later adds; from the same source."""
+
+_WRITING_RIGHTS = (
+    "INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, CREATE TEMPORARY TABLES,"
+    " LOCK TABLES, CREATE VIEW, CREATE ROUTINE, ALTER ROUTINE, EVENT, TRIGGER"
+)
+"""What RDS for MySQL lets nobody do to the tables of `mysql`.
+
+Source: Amazon RDS User Guide, "Role-based privilege model for RDS for MySQL".
 """
 
 
@@ -144,12 +159,6 @@ class MySQLServer(MySQLFamilyServer):
 
     engine: ClassVar = "mysql"
 
-    DYNAMIC_RIGHTS: ClassVar = (
-        "CREATE ROLE, DROP ROLE, APPLICATION_PASSWORD_ADMIN, CONNECTION_ADMIN, ROLE_ADMIN,"
-        " SET_ANY_DEFINER, XA_RECOVER_ADMIN"
-    )
-    """SET_ANY_DEFINER is what became of RDS's SET_USER_ID in 8.4."""
-
     def _new_client(self, endpoint: Endpoint) -> Client:
         return MySQLClient(endpoint)
 
@@ -162,16 +171,16 @@ class MySQLServer(MySQLFamilyServer):
 
     def _bootstrap_statements(self) -> list[str]:
         name = self.administrator.username
+        # 8.4 split SET_USER_ID; this is the part that RDS's documentation is about.
+        major, minor = (int(number) for number in self.version.split(".")[:2])
+        definer = "SET_ANY_DEFINER" if (major, minor) >= (8, 4) else "SET_USER_ID"
+        rights = f"{_ORDINARY_RIGHTS}, {_ROLE_RIGHTS}, {definer}"
         return [
             f"RENAME USER 'root'@'localhost' TO '{self.superuser.username}'@'%'",
-            f"ALTER USER '{self.superuser.username}'@'%'"
-            f" IDENTIFIED BY '{self.superuser.password}'",
+            f"ALTER USER '{self.superuser.username}'@'%' IDENTIFIED BY '{self.superuser.password}'",
             f"CREATE USER '{name}'@'%' IDENTIFIED BY '{self.administrator.password}'",
-            f"GRANT {_ORDINARY_RIGHTS}, {self.DYNAMIC_RIGHTS} ON *.* TO '{name}'@'%'"
-            " WITH GRANT OPTION",
-            "REVOKE INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER,"
-            " CREATE TEMPORARY TABLES, LOCK TABLES, CREATE VIEW, CREATE ROUTINE, ALTER ROUTINE,"
-            f" EVENT, TRIGGER ON mysql.* FROM '{name}'@'%'",
+            f"GRANT {rights} ON *.* TO '{name}'@'%' WITH GRANT OPTION",
+            f"REVOKE {_WRITING_RIGHTS} ON mysql.* FROM '{name}'@'%'",
         ]
 
     def _folder_options(self) -> list[str]:
@@ -234,14 +243,17 @@ class MariaDBServer(MySQLFamilyServer):
 
     def _bootstrap_statements(self) -> list[str]:
         name = self.administrator.username
-        superuser_hash = native_password_hash(self.superuser.password)
+        password = native_password_hash(self.administrator.password)
+        superuser_name = self.superuser.username
+        superuser_password = native_password_hash(self.superuser.password)
         return [
+            # What the initialisation made: logins without a password, one at the machine's name.
             "DELETE FROM mysql.global_priv WHERE User <> 'mariadb.sys'",
+            "DELETE FROM mysql.proxies_priv",
             "FLUSH PRIVILEGES",
-            f"CREATE USER '{self.superuser.username}'@'%' IDENTIFIED BY PASSWORD '{superuser_hash}'",
-            f"GRANT ALL ON *.* TO '{self.superuser.username}'@'%' WITH GRANT OPTION",
-            f"CREATE USER '{name}'@'%'"
-            f" IDENTIFIED BY PASSWORD '{native_password_hash(self.administrator.password)}'",
+            f"CREATE USER '{superuser_name}'@'%' IDENTIFIED BY PASSWORD '{superuser_password}'",
+            f"GRANT ALL ON *.* TO '{superuser_name}'@'%' WITH GRANT OPTION",
+            f"CREATE USER '{name}'@'%' IDENTIFIED BY PASSWORD '{password}'",
             f"GRANT {_ORDINARY_RIGHTS} ON *.* TO '{name}'@'%' WITH GRANT OPTION",
         ]
 

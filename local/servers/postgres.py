@@ -95,12 +95,12 @@ class PostgresServer(LocalServer):
         (self._data / "postgresql.conf").write_text(lines)
         kind = "hostssl" if self.tls else "host"
         (self._data / "pg_hba.conf").write_text(f"{kind} all all 127.0.0.1/32 scram-sha-256\n")
+        name, password = self.administrator.username, self.administrator.password
         # Single-user mode: the statements are in no log, and no other way in is ever open.
         statements = (
             f"ALTER ROLE postgres PASSWORD '{self.superuser.password}'",
-            f"CREATE ROLE {self.administrator.username} LOGIN CREATEROLE CREATEDB"
-            f" PASSWORD '{self.administrator.password}'",
-            f"CREATE DATABASE {self.database} OWNER {self.administrator.username}",
+            f"CREATE ROLE {name} LOGIN CREATEROLE CREATEDB PASSWORD '{password}'",
+            f"CREATE DATABASE {self.database} OWNER {name}",
         )
         self.run_program(
             [str(self._installation.program), "--single", "-D", str(self._data), "postgres"],

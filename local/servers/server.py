@@ -27,6 +27,7 @@ DATABASE = "app"
 ADMINISTRATOR = "administrator"
 
 _KEEPER = Path(__file__).with_name("keeper.py")
+_OUTGOING_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _PAUSE_SECONDS = 0.02
@@ -262,12 +263,16 @@ class LocalServer(Server):
         self._user.own(self._home)
         self._user.assert_can_read(self._home)
 
+    @classmethod
+    def template_folder(cls, installation: Installation) -> Path:
+        """Return where the initialised data folder of this version is kept, once it is made."""
+        name = f"data-{installation.kind}-{installation.version}-{cls.TEMPLATE_REVISION}"
+        return cache_folder() / name
+
     def _template(self) -> Path:
         """Return an initialised data folder to copy, made once per version of the server."""
-        cache = cache_folder()
-        name = f"data-{self.kind}-{self.version}-{self.TEMPLATE_REVISION}"
-        template = cache / name
-        with locked(cache / f"{name}.lock"):
+        template = self.template_folder(self._installation)
+        with locked(template.with_name(f"{template.name}.lock")):
             if template.exists():
                 return template
             # The server's user cannot write to the cache, so the folder is made elsewhere.
@@ -276,7 +281,7 @@ class LocalServer(Server):
             self._user.own(home)
             self.run_program(self._initialise(home / "data"), home)
             give(home, os.geteuid(), os.getegid())
-            unfinished = cache / f".{name}"
+            unfinished = template.with_name(f".{template.name}")
             shutil.rmtree(unfinished, ignore_errors=True)
             _copy(home / "data", unfinished)
             unfinished.rename(template)
@@ -289,7 +294,7 @@ class LocalServer(Server):
         Raises:
             ServerUnavailable: the program failed.
         """
-        done = subprocess.run(  # noqa: S603 - the server's own programs
+        done = subprocess.run(
             self._user.command(command),
             input=program_input,
             cwd=folder,
@@ -315,7 +320,7 @@ class LocalServer(Server):
         Raises:
             ServerUnavailable: it ended, or did not answer in time.
         """
-        keeper = subprocess.Popen(  # noqa: S603 - our own program
+        keeper = subprocess.Popen(
             [
                 *(sys.executable, "-I", "-S", str(_KEEPER)),
                 *(str(self._folder), str(self._error_log), self.END_SIGNAL),
@@ -421,17 +426,27 @@ def _close_all() -> None:
 
 
 def _free_port() -> int:
-    """Return a TCP port of loopback that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port of loopback that nobody listens on.
+
+    Below the range out of which the kernel gives ports to outgoing connections: out of that range
+    any client on this machine could be given the port while the server is being restarted.
+
+    Raises:
+        ServerUnavailable: a hundred ports in a row were taken.
+    """
+    lowest_outgoing = int(_OUTGOING_PORTS.read_text().split()[0])
+    for _ in range(100):
+        port = lowest_outgoing - 1 - secrets.randbelow(min(16384, lowest_outgoing // 2))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise ServerUnavailable("No TCP port is free.", hint="See what listens: `ss -tln`.")
 
 
 def _copy(source: Path, destination: Path) -> None:
     """Copy a data folder; `cp` shares blocks and keeps holes where the file system can."""
-    subprocess.run(  # noqa: S603 - fixed program
-        ["cp", "-R", "--reflink=auto", "--sparse=always", str(source), str(destination)],  # noqa: S607
+    subprocess.run(
+        ["cp", "-R", "--reflink=auto", "--sparse=always", str(source), str(destination)],
         check=True,
         capture_output=True,
     )
