@@ -1,0 +1,49 @@
+"""The time that is left to an invocation, and what may be done with it."""
+
+import time
+from collections.abc import Callable
+
+from shared.errors import OutOfTime
+
+RESERVE_SECONDS = 1.0
+"""Kept back so that an error still reaches the log before Lambda kills the function."""
+
+
+class Deadline:
+    """When this invocation must have answered.
+
+    Args:
+        remaining_seconds: The function's remaining time, as Lambda's context tells it.
+        clock: Monotonic seconds; for tests.
+        sleep: Waits; for tests.
+    """
+
+    def __init__(
+        self,
+        remaining_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._end = clock() + remaining_seconds - RESERVE_SECONDS
+
+    def remaining(self) -> float:
+        """Return the seconds that may still be used; negative when time is over."""
+        return self._end - self._clock()
+
+    def seconds(self, at_most: float, purpose: str) -> float:
+        """Return how long ``purpose`` may take: ``at_most``, or less when time is short.
+
+        Raises:
+            OutOfTime: Nothing is left; ``purpose`` was not begun.
+        """
+        remaining = self.remaining()
+        if remaining <= 0:
+            msg = f"No time is left to {purpose}."
+            raise OutOfTime(msg)
+        return min(at_most, remaining)
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but not beyond the end."""
+        self._sleep(max(0.0, min(seconds, self.remaining())))

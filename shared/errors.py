@@ -1,0 +1,391 @@
+"""Every way a rotation can end badly, each with what to do next.
+
+::
+
+    RotationError
+     ├─ BadEvent                    the invocation itself makes no sense
+     ├─ BadSetting                  an environment variable of the function, or a tag of the secret
+     ├─ NotRotatable                the secret may not be rotated, or not by this function
+     │   ├─ ManagedSecret           another service owns it
+     │   ├─ RotationNotEnabled
+     │   ├─ UnknownVersion          the token is no version of the secret
+     │   ├─ VersionNotPending       the version was abandoned, or never started
+     │   ├─ ForeignPending          AWSPENDING holds a value that this framework did not write
+     │   ├─ WrongEngine             the secret is for another engine's function
+     │   └─ BadSecret               the secret's value: not JSON, a field missing or of a wrong kind
+     ├─ ServiceFailed               Secrets Manager, RDS or KMS answered with an error
+     │   ├─ AccessDenied
+     │   ├─ Throttled
+     │   └─ ValueNotReadable        the pending value is not there (yet)
+     ├─ OutOfTime                   the function's own time is nearly over
+     ├─ DatabaseError
+     │   ├─ LoginRefused            the only one that lets a search go on to the next password
+     │   ├─ AccountUnusable         the account exists but may not log in
+     │   │   ├─ AccountLocked  PasswordExpired  AccountExpired  AccountMissing
+     │   ├─ Unreachable             no server answered
+     │   │   └─ NameNotResolved
+     │   ├─ TlsFailed
+     │   │   ├─ TlsNotOffered  CertificateUntrusted  HostNameMismatch  TlsRequired
+     │   ├─ ServerBusy              too many connections, starting up, shutting down
+     │   ├─ ServerReadOnly          a reader, or a failover under way
+     │   ├─ PermissionDenied
+     │   ├─ PasswordRejected        the server's password policy
+     │   ├─ LockTimeout             another delivery of this rotation is at work
+     │   └─ StatementFailed
+     └─ CannotRotate                the database answered, and going on would be unsafe
+         ├─ NoLoginWorks            ProofFailed            ReaderBehind
+         ├─ RightsDiffer            NotOurUser   CurrentChanged   NameTooLong
+         ├─ CapabilityMissing       StrategyNeedsAdministrator
+         └─ AdministratorUnproven   AdministratorIsUser
+
+A message never holds a password: drivers' texts are scrubbed before they are put in (see
+:mod:`shared.redaction`).
+"""
+
+from typing import ClassVar
+
+
+class RotationError(Exception):
+    """A step failed; the message says what is wrong and the hint what to do next.
+
+    Args:
+        message: What was found, naming the field, account or host, never a password.
+        hint: What the operator does next; the class's own hint when omitted.
+    """
+
+    hint: ClassVar[str] = "Read the message; nothing was changed."
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        self.message = message
+        self.advice = hint if hint is not None else type(self).hint
+        super().__init__(message, self.advice)
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.advice}"
+
+
+class BadEvent(RotationError):
+    """The event is not one that Secrets Manager sends."""
+
+    hint = (
+        "Invoke the function through RotateSecret, or with an event that has Step, SecretId and "
+        "ClientRequestToken (see events/)."
+    )
+
+
+class BadSetting(RotationError):
+    """An environment variable of the function or a tag of the secret has an impossible value."""
+
+    hint = "Correct the value named above; nothing was changed."
+
+
+class NotRotatable(RotationError):
+    """The secret, or this version of it, is not one to rotate."""
+
+
+class ManagedSecret(NotRotatable):
+    """Another AWS service owns the secret and rotates it itself."""
+
+    hint = "Leave its rotation to the owning service; it can still be read as an administrator."
+
+
+class RotationNotEnabled(NotRotatable):
+    """The secret has no rotation configured."""
+
+    hint = "Enable it with `aws secretsmanager rotate-secret --rotation-lambda-arn ...`."
+
+
+class UnknownVersion(NotRotatable):
+    """The token is not a version of the secret."""
+
+    hint = "Start a rotation with RotateSecret: it makes the version that the token names."
+
+
+class VersionNotPending(NotRotatable):
+    """The version carries neither AWSPENDING nor AWSCURRENT."""
+
+    hint = "The attempt was abandoned; start a new rotation with RotateSecret."
+
+
+class ForeignPending(NotRotatable):
+    """AWSPENDING holds a value that was stored by something else."""
+
+    hint = (
+        "Take the label off with `aws secretsmanager update-secret-version-stage --version-stage "
+        "AWSPENDING --remove-from-version-id <token>` and rotate again."
+    )
+
+
+class WrongEngine(NotRotatable):
+    """The secret's `engine` is not one that this function rotates."""
+
+    hint = "Attach the rotation function of that engine, or correct `engine` in the secret."
+
+
+class BadSecret(NotRotatable):
+    """The secret's value cannot be used: not JSON, or a field is missing or of a wrong kind."""
+
+    hint = "Correct that field with `aws secretsmanager put-secret-value` and rotate again."
+
+
+class ServiceFailed(RotationError):
+    """An AWS API answered with an error that this framework has no special answer to."""
+
+    hint = "Secrets Manager repeats the rotation by itself; look the error code up if it stays."
+
+
+class AccessDenied(ServiceFailed):
+    """The function's role, the secret's policy or the KMS key's policy refuses the call."""
+
+    hint = (
+        "Compare the function's role with template.yaml; for a customer-managed key the role also "
+        "needs kms:Decrypt and kms:GenerateDataKey through Secrets Manager."
+    )
+
+
+class Throttled(ServiceFailed):
+    """The API's quota was used up, also after the SDK's own retries."""
+
+    hint = "Secrets Manager repeats the rotation by itself; stagger schedules if it stays."
+
+
+class ValueNotReadable(ServiceFailed):
+    """The pending version has no value, or none that can be read yet."""
+
+    hint = "Secrets Manager repeats the rotation from createSecret; the value is stored there."
+
+
+class OutOfTime(RotationError):
+    """Too little of the function's time is left to begin or to go on."""
+
+    hint = (
+        "Secrets Manager repeats the rotation and carries on; raise the function's Timeout if it "
+        "stays, or look for what makes the database slow."
+    )
+
+
+class DatabaseError(RotationError):
+    """The database, or the way to it, answered with an error.
+
+    Attributes:
+        proves_password: True when only the right password can lead to this error.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, proves_password: bool = False
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.proves_password = proves_password
+
+
+class LoginRefused(DatabaseError):
+    """User name and password do not belong together (or the engine will not say otherwise)."""
+
+    hint = "Compare the secret with the account in the database."
+
+
+class AccountUnusable(DatabaseError):
+    """The account is there but cannot be used; another password would not help."""
+
+
+class AccountLocked(AccountUnusable):
+    """The account is locked or may not log in."""
+
+    hint = "Unlock the account (ALTER USER ... ACCOUNT UNLOCK, ALTER ROLE ... LOGIN)."
+
+
+class PasswordExpired(AccountUnusable):
+    """The server wants a new password before it does anything else."""
+
+    hint = "Set the account to PASSWORD EXPIRE NEVER: this rotation takes the place of expiry."
+
+
+class AccountExpired(AccountUnusable):
+    """The account's time is over (PostgreSQL: VALID UNTIL)."""
+
+    hint = "Set a later date: ALTER ROLE ... VALID UNTIL 'infinity'."
+
+
+class AccountMissing(AccountUnusable):
+    """The user that the secret names does not exist in the database."""
+
+    hint = "Create the user with its grants, or correct `username` in the secret."
+
+
+class Unreachable(DatabaseError):
+    """No server answered at that address in time."""
+
+    hint = (
+        "Check host and port in the secret, the function's subnets and security groups, and that "
+        "the database is running."
+    )
+
+
+class NameNotResolved(Unreachable):
+    """DNS does not know the host."""
+
+    hint = "Check `host` in the secret and the VPC's DNS."
+
+
+class TlsFailed(DatabaseError):
+    """A verified TLS connection could not be made; plaintext is never tried instead."""
+
+    hint = "Check the server's TLS configuration."
+
+
+class TlsNotOffered(TlsFailed):
+    """The server does not speak TLS."""
+
+    hint = 'Enable TLS on the server; or accept plaintext for this secret alone with "ssl": false.'
+
+
+class CertificateUntrusted(TlsFailed):
+    """The certificate is not signed by a CA that the function trusts, or is out of date."""
+
+    hint = (
+        "For a server outside RDS set DATABASE_CA_FILE to its CA in PEM; for RDS update the "
+        "function, its CA bundle may be older than the server's certificate."
+    )
+
+
+class HostNameMismatch(TlsFailed):
+    """The certificate belongs to another host name."""
+
+    hint = "Use the name in the certificate as `host` (the RDS endpoint, not a CNAME of your own)."
+
+
+class TlsRequired(TlsFailed):
+    """The server refuses plaintext, but the secret says `"ssl": false`."""
+
+    hint = 'Remove "ssl": false from the secret.'
+
+
+class ServerBusy(DatabaseError):
+    """The server has no connection to spare, or is starting up or shutting down."""
+
+    hint = "Secrets Manager repeats the rotation by itself; raise the connection limit if it stays."
+
+
+class ServerReadOnly(DatabaseError):
+    """The server does not take changes: a reader, or a failover under way."""
+
+    hint = (
+        "Use the writer's endpoint as `host`. During a failover the name may lead to a reader for "
+        "a while: Secrets Manager repeats the rotation by itself."
+    )
+
+
+class PermissionDenied(DatabaseError):
+    """The account lacks a right that the rotation needs."""
+
+    hint = "Grant it; the rotator's README lists the grants that each strategy needs."
+
+
+class PasswordRejected(DatabaseError):
+    """The server's password policy does not accept the new password.
+
+    The stored value is never rewritten under the same token, so a retry cannot help.
+    """
+
+    hint = (
+        "Make the generated password fit (PASSWORD_LENGTH, EXCLUDE_*, REQUIRE_EACH_INCLUDED_TYPE "
+        "on the function), then start afresh: `aws secretsmanager update-secret-version-stage "
+        "--version-stage AWSPENDING --remove-from-version-id <token>` and rotate-secret."
+    )
+
+
+class LockTimeout(DatabaseError):
+    """Another delivery of the same rotation holds the lock."""
+
+    hint = "Secrets Manager repeats the rotation by itself; the other delivery may finish it first."
+
+
+class StatementFailed(DatabaseError):
+    """A statement failed for a reason without an error of its own here."""
+
+    hint = "Look the server's error code up; nothing is promoted before a new login has worked."
+
+
+class CannotRotate(RotationError):
+    """The database answered, and going on would be wrong."""
+
+
+class NoLoginWorks(CannotRotate):
+    """No stored version of the secret logs in."""
+
+    hint = (
+        "Set the password by hand and store it as AWSCURRENT, or name an administrator in the "
+        "secret's `masterarn`, who resets it at the next rotation."
+    )
+
+
+class ProofFailed(CannotRotate):
+    """The new password was set, but a fresh login with it was refused; the old one is back."""
+
+    hint = (
+        "Look for what changes passwords on their way (a proxy, a plugin, a second account of the "
+        "same name for another host). AWSCURRENT still logs in."
+    )
+
+
+class ReaderBehind(CannotRotate):
+    """A reader that the secret lists did not accept the new login in time; nothing was promoted."""
+
+    hint = (
+        "Secrets Manager repeats the rotation by itself; check the reader's replication and the "
+        "tag rotation:reader-hosts if it stays."
+    )
+
+
+class RightsDiffer(CannotRotate):
+    """The second user would not have the rights of the first."""
+
+    hint = "Run the statements named above as a more powerful user; AWSCURRENT was not touched."
+
+
+class NotOurUser(CannotRotate):
+    """A user of the second user's name exists, and this secret did not make it."""
+
+    hint = "Choose another name with the tag rotation:second-user, or adopt the user as shown."
+
+
+class CurrentChanged(CannotRotate):
+    """AWSCURRENT was edited while the rotation ran and no longer fits it."""
+
+    hint = (
+        "Take AWSPENDING off the version (`aws secretsmanager update-secret-version-stage "
+        "--version-stage AWSPENDING --remove-from-version-id <token>`) and rotate again."
+    )
+
+
+class NameTooLong(CannotRotate):
+    """The second user's name is longer than the engine allows."""
+
+    hint = "Choose a shorter name with the tag rotation:second-user."
+
+
+class CapabilityMissing(CannotRotate):
+    """The engine or its version cannot do what the strategy needs."""
+
+    hint = "Choose another strategy with the tag rotation:strategy."
+
+
+class StrategyNeedsAdministrator(CannotRotate):
+    """The strategy works through an administrator, and the secret names none."""
+
+    hint = "Add `masterarn`, the ARN of the administrator's secret, to the secret."
+
+
+class AdministratorUnproven(CannotRotate):
+    """Nothing proves that the administrator belongs to the database of the rotated secret."""
+
+    hint = (
+        "Use the same `host` and `port` in both secrets, or let the administrator's secret name "
+        "the `dbInstanceIdentifier` or `dbClusterIdentifier` that owns the host."
+    )
+
+
+class AdministratorIsUser(CannotRotate):
+    """The secret would be rotated by itself, or by another secret of the same user."""
+
+    hint = "Name another user's secret in `masterarn`, or remove it and use single-user."

@@ -1,0 +1,329 @@
+"""The words of a rotation: steps, staging labels, events, versions and logins."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Self
+
+from shared.errors import BadEvent, BadSecret
+
+MAX_PORT = 65_535
+
+
+class Step(StrEnum):
+    """The four invocations of one rotation, in their order."""
+
+    CREATE = "createSecret"
+    SET = "setSecret"
+    TEST = "testSecret"
+    FINISH = "finishSecret"
+
+
+class Stage(StrEnum):
+    """The staging labels that have a meaning to Secrets Manager itself."""
+
+    CURRENT = "AWSCURRENT"
+    PENDING = "AWSPENDING"
+    PREVIOUS = "AWSPREVIOUS"
+
+
+class Label:
+    """The staging labels of this framework: its only memory between two invocations.
+
+    A staging label sits on at most one version; storing or moving it takes it from the version that
+    had it. A version with any label is never purged.
+    """
+
+    PREFIX = "rotation:"
+    APPLYING = "rotation:applying"
+    """On the version whose password was last about to be written to the database."""
+    LOGS_IN = "rotation:logs-in"
+    """On the version that was seen to log in when no label of the service's named it."""
+    READERS = "rotation:readers"
+    """Beside the strategy: readers must accept the new login before it is promoted."""
+    RIGHTS_UNTOUCHED = "rotation:rights-untouched"
+    """Beside the strategy: a DBA keeps both users' rights; only passwords are changed."""
+    PAIR_PREFIX = "rotation:pair="
+    """Beside the strategy: the two users that take turns."""
+
+    @staticmethod
+    def of_strategy(name: str) -> str:
+        """Return the label that pins the strategy called ``name``."""
+        return Label.PREFIX + name
+
+    @staticmethod
+    def of_pair(first: str, second: str) -> str:
+        """Return the label that names the two users of an alternating pair."""
+        return Label.PAIR_PREFIX + json.dumps(
+            [first, second], ensure_ascii=False, separators=(",", ":")
+        )
+
+    @staticmethod
+    def read_pair(label: str) -> tuple[str, str] | None:
+        """Return the (first, second) user that ``label`` names, None if it names no pair."""
+        if not label.startswith(Label.PAIR_PREFIX):
+            return None
+        try:
+            first, second = json.loads(label.removeprefix(Label.PAIR_PREFIX))
+        except ValueError:
+            return None
+        return (first, second) if isinstance(first, str) and isinstance(second, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class RotationEvent:
+    """One invocation by Secrets Manager.
+
+    Attributes:
+        step: Which of the four steps.
+        secret_id: The secret's ARN.
+        token: The ClientRequestToken: the id of the version that the rotation makes.
+        rotation_token: Comes with cross-account rotation; itself sensitive, hence never shown.
+    """
+
+    step: Step
+    secret_id: str
+    token: str
+    rotation_token: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def parse(cls, event: object) -> Self:
+        """Read the event of a Lambda invocation.
+
+        Raises:
+            BadEvent: It is no mapping, a field is missing, empty or no text, or the step unknown.
+        """
+        if not isinstance(event, Mapping):
+            msg = f"The event is {type(event).__name__}, not a JSON object."
+            raise BadEvent(msg)
+        step, secret_id, token = (
+            _text(event, name) for name in ("Step", "SecretId", "ClientRequestToken")
+        )
+        rotation_token = event.get("RotationToken")
+        if rotation_token is not None and not isinstance(rotation_token, str):
+            msg = "Field RotationToken of the event is not text."
+            raise BadEvent(msg)
+        try:
+            return cls(Step(step), secret_id, token, rotation_token)
+        except ValueError:
+            steps = ", ".join(Step)
+            msg = f"Field Step of the event is {step[:40]!r}; it must be one of {steps}."
+            raise BadEvent(msg) from None
+
+
+def _text(event: Mapping[Any, Any], name: str) -> str:
+    value = event.get(name)
+    if not isinstance(value, str) or not value.strip():
+        found = "missing" if value is None else "empty" if value in ("", b"") else "not text"
+        msg = f"Field {name} of the event is {found}."
+        raise BadEvent(msg)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a client needs to log in, as one version of a secret holds it.
+
+    Attributes:
+        engine: ``engine`` as stored, in lower case; empty when the secret has none.
+        host: DNS name or address; empty in an administrator's secret that RDS manages.
+        port: None for the engine's own default.
+        username: As stored.
+        password: Never shown by ``repr``.
+        dbname: None for the engine's default database.
+        tls: False only when the secret says ``"ssl": false``.
+        document: The whole JSON object, known keys and unknown ones, in their order.
+    """
+
+    engine: str
+    host: str
+    port: int | None
+    username: str
+    password: str = field(repr=False)
+    dbname: str | None
+    tls: bool
+    document: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @classmethod
+    def parse(cls, text: str | None, *, where: str, host_required: bool = True) -> Self:
+        """Read the value of a secret's version.
+
+        Args:
+            text: The SecretString; None when the version holds SecretBinary.
+            where: Which version of which secret, for the error's text.
+            host_required: False for an administrator's secret that RDS manages.
+
+        Raises:
+            BadSecret: Not a JSON object, or a field is missing or of a wrong kind; the message
+                names the field and never its value.
+        """
+        document = _json_object(text, where)
+        port = document.get("port")
+        return cls(
+            engine=_field(document, "engine", where, required=False).lower(),
+            host=_field(document, "host", where, required=host_required),
+            port=None if port in (None, "") else _port(port, where),
+            username=_field(document, "username", where),
+            password=_field(document, "password", where),
+            dbname=_field(document, "dbname", where, required=False) or None,
+            tls=_tls(document.get("ssl"), where),
+            document=document,
+        )
+
+    @property
+    def administrator_arn(self) -> str | None:
+        """The ARN of the administrator's secret: ``masterarn``, None when the secret has none."""
+        arn = self.document.get("masterarn")
+        return arn if isinstance(arn, str) and arn else None
+
+    def replacing(self, *, password: str, username: str | None = None) -> Self:
+        """Return the same login with another password, and user if given; keep every other key."""
+        username = self.username if username is None else username
+        return replace(
+            self,
+            username=username,
+            password=password,
+            document={**self.document, "username": username, "password": password},
+        )
+
+    def at(self, host: str, port: int | None) -> Self:
+        """Return the same login for another address of the same database."""
+        return replace(self, host=host, port=port)
+
+    def same_but_credentials(self, other: "Login") -> bool:
+        """Say whether the two values differ in nothing but user name and password."""
+        credentials = {"username": None, "password": None}
+        return {**self.document, **credentials} == {**other.document, **credentials}
+
+    def to_json(self) -> str:
+        """Return the JSON text to store: every key in its place, non-ASCII characters as they are.
+
+        Unescaped text keeps a large value below the limit of 65,536 bytes; a lone surrogate cannot
+        be sent as UTF-8 and is the one reason to escape.
+        """
+        text = json.dumps(self.document, ensure_ascii=False)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return json.dumps(self.document)
+        return text
+
+
+def _json_object(text: str | None, where: str) -> dict[str, Any]:
+    if text is None:
+        msg = f"{where} holds SecretBinary; a database secret is a JSON object in SecretString."
+        raise BadSecret(msg)
+    try:
+        document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except (ValueError, RecursionError):
+        # The parser's own message quotes the value; it must not be chained.
+        msg = f"{where} is not valid JSON."
+        raise BadSecret(msg) from None
+    if not isinstance(document, dict):
+        msg = f"{where} is JSON but not an object with fields."
+        raise BadSecret(msg)
+    return document
+
+
+def _refuse_constant(name: str) -> None:
+    """Refuse NaN and Infinity: Python reads them, but they are no JSON."""
+    raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    """Refuse a number too large for a double: it would be stored again as ``Infinity``."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(text)
+    return number
+
+
+def _field(document: Mapping[str, Any], name: str, where: str, *, required: bool = True) -> str:
+    value = document.get(name)
+    if value is None or value == "":
+        if not required:
+            return ""
+        msg = f"Field `{name}` of {where} is missing or empty."
+        raise BadSecret(msg)
+    if not isinstance(value, str):
+        msg = f"Field `{name}` of {where} is not text."
+        raise BadSecret(msg)
+    if "\0" in value:
+        msg = f"Field `{name}` of {where} contains a NUL character."
+        raise BadSecret(msg)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        msg = f"Field `{name}` of {where} contains half of a surrogate pair, which is no character."
+        raise BadSecret(msg) from None
+    return value
+
+
+def _port(value: object, where: str) -> int:
+    """Read the port: operators store it as a number and as text."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        # Beyond 4,300 digits int() raises ValueError; no port has more than 5.
+        value = int(value) if len(value) <= len(str(MAX_PORT)) else 0
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= MAX_PORT:
+        msg = f"Field `port` of {where} is not a number from 1 to {MAX_PORT}."
+        raise BadSecret(msg)
+    return value
+
+
+TLS_WORDS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def _tls(value: object, where: str) -> bool:
+    """Read ``ssl``: verified TLS unless it clearly says false."""
+    if value is None or value == "":
+        return True
+    if isinstance(value, str):
+        value = TLS_WORDS.get(value.lower())
+    if not isinstance(value, bool):
+        msg = f"Field `ssl` of {where} is neither true nor false."
+        raise BadSecret(msg)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a secret, as GetSecretValue returns it.
+
+    Attributes:
+        id: The version's id; for one made by a rotation, the rotation's token.
+        stages: Its staging labels at the moment of reading.
+        text: The SecretString; None when it holds SecretBinary.
+    """
+
+    id: str
+    stages: frozenset[str]
+    text: str | None = field(repr=False)
+
+    def login(self, where: str, *, host_required: bool = True) -> Login:
+        """Parse the value; see :meth:`Login.parse`."""
+        return Login.parse(self.text, where=where, host_required=host_required)
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What DescribeSecret tells about a secret.
+
+    Attributes:
+        arn: The secret's ARN.
+        stages: Version id to its staging labels; versions without labels are not listed.
+        tags: Tag key to value.
+        rotation_enabled: Whether a rotation function is attached.
+        owning_service: Name of the service that manages the secret, None for an ordinary one.
+    """
+
+    arn: str
+    stages: Mapping[str, frozenset[str]]
+    tags: Mapping[str, str]
+    rotation_enabled: bool
+    owning_service: str | None
+
+    def holder(self, label: str) -> str | None:
+        """Return the id of the version that has ``label``, None when no version has it."""
+        return next((v for v, labels in self.stages.items() if label in labels), None)

@@ -1,0 +1,197 @@
+"""From a rotator to a Lambda handler: logging, metrics, time budget, redaction.
+
+This is the boundary: nothing leaves the function that has not passed the redactor, neither a log
+line nor the exception that Lambda reports.
+"""
+
+import os
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from aws_lambda_powertools.utilities.data_classes import SecretsManagerEvent
+from botocore.config import Config
+
+from shared.deadline import Deadline
+from shared.errors import RotationError
+from shared.lifecycle import Action
+from shared.model import RotationEvent
+from shared.redaction import Redactor
+from shared.rotation import Rotation
+from shared.rotator import Rotator
+from shared.settings import Settings
+from shared.store import (
+    ATTEMPTS,
+    CONNECT_TIMEOUT_SECONDS,
+    READ_TIMEOUT_SECONDS,
+    SecretStore,
+)
+from shared.tls import Trust
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from mypy_boto3_rds import RDSClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+METRICS_NAMESPACE = "SecretRotation"
+SERVICE = "rotation"
+
+CLIENT_CONFIG = Config(
+    connect_timeout=CONNECT_TIMEOUT_SECONDS,
+    read_timeout=READ_TIMEOUT_SECONDS,
+    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+    user_agent_extra="secret-rotation",
+)
+
+_redactor: ContextVar[Redactor] = ContextVar("redactor")
+
+
+class UnexpectedError(Exception):
+    """A defect of this framework, reported without the original text, which may quote anything."""
+
+
+class RedactingFormatter(LambdaPowertoolsFormatter):
+    """Powertools' JSON lines, with every known password struck out."""
+
+    def serialize(self, log: Any) -> str:  # noqa: ANN401 (Powertools' own signature)
+        """Return the line for one record."""
+        line: str = super().serialize(log)
+        redactor = _redactor.get(None)
+        return line if redactor is None else redactor.scrub(line)
+
+
+def handler_for(
+    rotator: type[Rotator], environment: Mapping[str, str] = os.environ
+) -> "Callable[[Mapping[str, Any], LambdaContext], None]":
+    """Return the Lambda handler that rotates with ``rotator``.
+
+    Args:
+        rotator: The engine's class.
+        environment: The function's variables, read at each invocation.
+
+    Returns:
+        A handler that returns None, or raises a :class:`~shared.errors.RotationError` (or
+        UnexpectedError) whose text holds no password.
+    """
+    logger = Logger(service=SERVICE, logger_formatter=RedactingFormatter())
+    clients = Clients(environment)
+
+    def handler(event: Mapping[str, Any], context: "LambdaContext") -> None:
+        invocation = _Invocation(rotator, environment, clients, logger)
+        reset = _redactor.set(invocation.redactor)
+        try:
+            invocation.run(event, context)
+        finally:
+            logger.clear_state()
+            _redactor.reset(reset)
+
+    return handler
+
+
+class Clients:
+    """The SDK's clients: made once for each execution environment, on first use."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        # A client is thread-safe to use, but not to make: Lambda delivers one event at a time.
+        self.secretsmanager = cache(self._secretsmanager)
+        self.rds = cache(self._rds)
+
+    def _secretsmanager(self) -> "SecretsManagerClient":
+        # None lets the SDK choose: AWS_ENDPOINT_URL_SECRETS_MANAGER, else the Region's endpoint.
+        endpoint = self._environment.get("SECRETS_MANAGER_ENDPOINT") or None
+        return boto3.client("secretsmanager", endpoint_url=endpoint, config=CLIENT_CONFIG)
+
+    def _rds(self) -> "RDSClient":
+        return boto3.client("rds", config=CLIENT_CONFIG)
+
+
+class _Invocation:
+    """One call of a handler."""
+
+    def __init__(
+        self,
+        rotator: type[Rotator],
+        environment: Mapping[str, str],
+        clients: Clients,
+        logger: Logger,
+    ) -> None:
+        self._rotator = rotator
+        self._environment = environment
+        self._clients = clients
+        self._logger = logger
+        self._began = time.monotonic()
+        self.redactor = Redactor()
+
+    def run(self, raw_event: Mapping[str, Any], context: "LambdaContext") -> None:
+        """Carry out the step and report how it ended."""
+        step = "unknown"
+        try:
+            event = RotationEvent.parse(_event(raw_event))
+            step = event.step.value
+            self._logger.append_keys(secret=event.secret_id, token=event.token, step=step)
+            self.redactor.learn(event.rotation_token)
+            action = self._rotate(event, context)
+        except RotationError as error:
+            self._failed(step, type(error).__name__, self.redactor.scrub(str(error)))
+            message, advice = (self.redactor.scrub(t) for t in (error.message, error.advice))
+            raise type(error)(message, hint=advice) from None
+        except Exception as error:  # noqa: BLE001 (the boundary: whatever it is, scrub it)
+            name = type(error).__name__
+            self._logger.error(
+                self.redactor.scrub("".join(traceback.format_tb(error.__traceback__)))
+            )
+            self._failed(step, name, f"Unexpected {name}; see the line before.")
+            msg = (
+                f"Unexpected {name}; the log has the place, not the text, which may quote a value."
+            )
+            raise UnexpectedError(msg) from None
+        self._succeeded(step, action)
+
+    def _rotate(self, event: RotationEvent, context: "LambdaContext") -> Action:
+        deadline = Deadline(context.get_remaining_time_in_millis() / 1000)
+        settings = Settings.from_environment(self._environment, self._rotator.profile)
+        store = SecretStore(self._clients.secretsmanager())
+        trust = _trust(settings.ca_file)
+        rotator = self._rotator(store, settings, trust, self._clients.rds)
+        rotation = Rotation(event, store, settings, deadline, self.redactor)
+        return rotator.run(rotation)
+
+    def _succeeded(self, step: str, action: Action) -> None:
+        milliseconds = self._milliseconds()
+        self._logger.info("step succeeded", action=action.name, milliseconds=milliseconds)
+        self._count("StepSucceeded", step=step, milliseconds=milliseconds)
+
+    def _failed(self, step: str, cause: str, text: str) -> None:
+        milliseconds = self._milliseconds()
+        self._logger.error(text, cause=cause, milliseconds=milliseconds)
+        self._count("StepFailed", step=step, milliseconds=milliseconds, cause=cause)
+
+    def _milliseconds(self) -> int:
+        return round((time.monotonic() - self._began) * 1000)
+
+    def _count(self, metric: str, *, milliseconds: int, **dimensions: str) -> None:
+        metrics = EphemeralMetrics(namespace=METRICS_NAMESPACE, service=SERVICE)
+        metrics.add_metric(name=metric, unit=MetricUnit.Count, value=1)
+        metrics.add_metric(name="Duration", unit=MetricUnit.Milliseconds, value=milliseconds)
+        for name, value in dimensions.items():
+            metrics.add_dimension(name=name, value=value)
+        metrics.flush_metrics()
+
+
+def _event(raw: object) -> object:
+    """Wrap the event in Powertools' data class; what is no mapping stays, to be refused."""
+    return SecretsManagerEvent(dict(raw)) if isinstance(raw, Mapping) else raw
+
+
+@cache
+def _trust(ca_file: str | None) -> Trust:
+    """Return the CA bundle, parsed once: it holds more than a hundred certificates."""
+    return Trust(ca_file)

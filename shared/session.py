@@ -1,0 +1,141 @@
+"""What an engine must be able to do, and what it may be able to do.
+
+A rotator opens a :class:`Session`; strategies ask it to change passwords. The two protocols below
+are *capabilities*: a strategy finds out with ``isinstance`` whether an engine has one, so nothing
+has to be declared, and a flag cannot disagree with the code.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Protocol, Self, runtime_checkable
+
+from shared.errors import DatabaseError
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two users of equal rights that take turns.
+
+    Attributes:
+        first: The user whose rights count; a DBA made it.
+        second: The user that this framework makes and keeps equal to the first.
+        owner: The secret's ARN; the second user is marked with it.
+    """
+
+    first: str
+    second: str
+    owner: str
+
+    def __contains__(self, username: object) -> bool:
+        return username in (self.first, self.second)
+
+    def partner(self, username: str) -> str:
+        """Return the other user of the pair."""
+        return self.second if username == self.first else self.first
+
+
+class Session(ABC):
+    """One open, authenticated connection to a database.
+
+    Every method raises a subclass of :class:`shared.errors.DatabaseError`, with no password in its
+    text, and gives up when the deadline that the session was opened with is over.
+    """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the session and release its lock; never raises."""
+
+    @abstractmethod
+    def lock(self, name: str, seconds: float) -> bool:
+        """Take the server-wide (or database-wide) advisory lock ``name`` until the session ends.
+
+        Args:
+            name: The secret's ARN; an engine may hash it to fit.
+            seconds: How long to wait for another holder.
+
+        Returns:
+            True when another session held it first: what was read before may be out of date.
+
+        Raises:
+            LockTimeout: The holder did not let go in time.
+        """
+
+    @abstractmethod
+    def change_password(self, username: str, password: str) -> None:
+        """Make ``password`` the only password of ``username``; idempotent.
+
+        Args:
+            username: The session's own user, or another one if the session's user may change it.
+            password: In clear; sent as a verifier or hash where the engine takes one.
+
+        Raises:
+            PasswordRejected: The server's policy refuses it.
+            PermissionDenied: The session's user may not change it.
+            ServerReadOnly: The server takes no changes.
+        """
+
+    @abstractmethod
+    def account_problem(self, username: str) -> DatabaseError | None:
+        """Say what, other than the password, keeps ``username`` from logging in.
+
+        Returns:
+            AccountMissing, AccountLocked, AccountExpired or PasswordExpired, ready to be raised;
+            None when the account is fine, or when the session's user may not look.
+        """
+
+
+@runtime_checkable
+class SecondUser(Protocol):
+    """The session's user is an administrator who can keep a second user equal to a first."""
+
+    def made(self, pair: Pair) -> bool | None:
+        """Say whether the pair's second user exists and is ours.
+
+        Returns:
+            None when no such user exists; True when it carries this pair's mark; False when it
+            exists without the mark, made by somebody else or for another secret.
+        """
+
+    def adoption(self, pair: Pair) -> str:
+        """Return the statement with which a DBA hands an existing second user to this secret."""
+
+    def prepare(self, idle: str, password: str, pair: Pair, *, rights: bool) -> None:
+        """Give ``idle`` (one of the pair) the password and, if ``rights``, make the pair equal.
+
+        Creates and marks the second user if it is missing. All or nothing where the engine can;
+        otherwise in an order in which every interruption is mended by the next call. Never touches
+        the password of the other user.
+
+        Raises:
+            RightsDiffer: A right cannot be passed on; raised before anything changes.
+            NameTooLong: The engine does not allow a name of that length.
+        """
+
+    def differences(self, pair: Pair) -> list[str]:
+        """List what the two users of the pair may not do alike, read afresh from the catalogues.
+
+        Returns:
+            One line for each difference, naming the right and the statement that would mend it;
+            empty when they are equal.
+        """
+
+
+@runtime_checkable
+class TwoPasswords(Protocol):
+    """The engine lets a user have two passwords at once."""
+
+    def set_both(self, username: str, new: str, old: str) -> None:
+        """Make ``new`` and ``old`` the user's passwords, from any state in which ``old`` works.
+
+        At no moment does ``old`` stop working. Idempotent.
+
+        Raises:
+            PasswordRejected: The server's policy refuses it (for example PASSWORD HISTORY).
+            PermissionDenied: The session's user may not.
+        """

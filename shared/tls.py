@@ -1,0 +1,63 @@
+"""Verified TLS to databases: one trust decision, rendered for each kind of driver.
+
+The certificate's chain and host name are always checked. There is no mode in between: a connection
+is verified, or the secret says ``"ssl": false`` and it is plaintext, which is warned about.
+"""
+
+import ssl
+from functools import cached_property
+from pathlib import Path
+
+from shared.errors import BadSetting
+
+RDS_AND_AMAZON_ROOTS = Path(__file__).parent / "certs" / "bundle.pem"
+"""The CAs of RDS in every Region, and Amazon's public roots, which sign RDS Proxy's certificates;
+provenance in ``certs/README.md``."""
+
+
+class Trust:
+    """The certificate authorities that may vouch for a database.
+
+    Args:
+        ca_file: A PEM file that takes the place of the built-in bundle (``DATABASE_CA_FILE``).
+
+    Raises:
+        BadSetting: The file is not there or holds no certificate.
+    """
+
+    def __init__(self, ca_file: str | Path | None = None) -> None:
+        self.ca_file = Path(ca_file) if ca_file else RDS_AND_AMAZON_ROOTS
+        if not self.ca_file.is_file():
+            msg = f"DATABASE_CA_FILE names {self.ca_file}, which is not a file."
+            raise BadSetting(msg)
+
+    def libpq(self, *, tls: bool) -> dict[str, str]:
+        """Return the connection parameters for PostgreSQL's libpq.
+
+        ``verify-full`` checks chain and host name; ``gssencmode`` is off because libpq would
+        otherwise prefer an encryption that proves no host name.
+        """
+        if not tls:
+            return {"sslmode": "disable", "gssencmode": "disable"}
+        return {
+            "sslmode": "verify-full",
+            "sslrootcert": str(self.ca_file),
+            "ssl_min_protocol_version": "TLSv1.2",
+            "gssencmode": "disable",
+        }
+
+    @cached_property
+    def context(self) -> ssl.SSLContext:
+        """The same decision for drivers that use Python's :mod:`ssl`; made once, it is costly.
+
+        Raises:
+            BadSetting: The file holds no certificate.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies chain and host name
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_verify_locations(cafile=self.ca_file)
+        except ssl.SSLError:
+            msg = f"DATABASE_CA_FILE names {self.ca_file}, which holds no certificate in PEM."
+            raise BadSetting(msg) from None
+        return context
