@@ -21,7 +21,7 @@
      ├─ DatabaseError
      │   ├─ LoginRefused            the only one that lets a search go on to the next password
      │   ├─ AccountUnusable         the account exists but may not log in
-     │   │   ├─ AccountLocked  PasswordExpired  AccountExpired  AccountMissing
+     │   │   ├─ AccountLocked  PasswordExpired  AccountExpired  AccountMissing  PasswordNotAsked
      │   ├─ Unreachable             no server answered
      │   │   └─ NameNotResolved
      │   ├─ TlsFailed
@@ -210,6 +210,12 @@ class AccountMissing(AccountUnusable):
     """The user that the secret names does not exist in the database."""
 
     hint = "Create the user with its grants, or correct `username` in the secret."
+
+
+class PasswordNotAsked(AccountUnusable):
+    """The server lets the account in without a password, so that a login proves nothing."""
+
+    hint = "Demand a password of this account (PostgreSQL: scram-sha-256 in pg_hba.conf)."
 
 
 class Unreachable(DatabaseError):

@@ -1,0 +1,252 @@
+"""What makes two PostgreSQL roles equal.
+
+The second role is a member of the first and has ``ALTER ROLE second SET role = first``: its
+sessions act as the first role. So nothing is copied object by object: grants and revocations made
+later hold for both at once, and whatever either creates belongs to the first. What does not pass
+through membership (role attributes, settings, limits) is kept equal here.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from shared.session import Pair
+
+SET_OPTION_SINCE = 160_000
+"""PostgreSQL 16 split membership into INHERIT, SET and ADMIN options."""
+
+ATTRIBUTES: Mapping[str, tuple[str, str]] = {
+    "rolsuper": ("SUPERUSER", "NOSUPERUSER"),
+    "rolcreatedb": ("CREATEDB", "NOCREATEDB"),
+    "rolcreaterole": ("CREATEROLE", "NOCREATEROLE"),
+    "rolreplication": ("REPLICATION", "NOREPLICATION"),
+    "rolbypassrls": ("BYPASSRLS", "NOBYPASSRLS"),
+}
+"""Column of pg_roles to the words of ALTER ROLE."""
+
+LIST_SETTINGS = frozenset(
+    {"search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"}
+)
+"""Settings whose stored text is a list of quoted names: as a literal it would become one name."""
+
+Run = Callable[..., list[tuple[Any, ...]]]
+Settings = dict[tuple[str | None, str], str]
+"""(database or None for all, setting's name) to its value."""
+
+
+def mark(pair: Pair) -> str:
+    """Return the comment that shows whose second user a role is."""
+    return f"Second user of {json.dumps(pair.first, ensure_ascii=False)}, rotated for {pair.owner}"
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One role, as the catalogues show it.
+
+    Attributes:
+        name: Its name.
+        attributes: Column of pg_roles to value, for the columns in ATTRIBUTES.
+        connection_limit: -1 for none.
+        valid_until: As text; None for ever.
+        settings: What ALTER ROLE ... SET stored.
+    """
+
+    name: str
+    attributes: dict[str, bool]
+    connection_limit: int
+    valid_until: str | None
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RolePair:
+    """Both roles and what ties them.
+
+    Attributes:
+        first: The role whose rights count.
+        second: The role that follows it.
+        can_become_first: Whether the second may SET ROLE to the first.
+        other_memberships: Roles that the second was made a member of besides.
+        own_objects: Databases ("" for shared objects) where the second owns something or was
+            granted something by itself.
+    """
+
+    first: Role
+    second: Role
+    can_become_first: bool
+    inherits_first: bool
+    other_memberships: tuple[str, ...]
+    own_objects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that the two roles may not do alike.
+
+    Attributes:
+        right: What it is, for people.
+        statements: What would mend it.
+        mended_by_us: False when a DBA has to decide: the statements are then proposals.
+    """
+
+    right: str
+    statements: tuple[sql.Composable, ...]
+    mended_by_us: bool = True
+
+
+def read_pair(pair: Pair, run: Run, server_version: int) -> RolePair:
+    """Read both roles afresh."""
+    roles = {name: _read_role(name, run) for name in (pair.first, pair.second)}
+    becoming = "SET" if server_version >= SET_OPTION_SINCE else "MEMBER"
+    can_become, inherits = run(
+        "SELECT pg_has_role(%s::name, %s::name, %s), pg_has_role(%s::name, %s::name, 'USAGE')",
+        pair.second,
+        pair.first,
+        becoming,
+        pair.second,
+        pair.first,
+    )[0]
+    return RolePair(
+        first=roles[pair.first],
+        second=roles[pair.second],
+        can_become_first=can_become,
+        inherits_first=inherits,
+        other_memberships=tuple(row[0] for row in run(MEMBERSHIPS, pair.second, pair.first)),
+        own_objects=tuple(row[0] for row in run(OWN_OBJECTS, pair.second)),
+    )
+
+
+MEMBERSHIPS = """
+SELECT DISTINCT role.rolname::text FROM pg_auth_members
+  JOIN pg_roles AS role ON role.oid = roleid
+  JOIN pg_roles AS member ON member.oid = pg_auth_members.member
+ WHERE member.rolname = %s AND role.rolname <> %s ORDER BY 1
+"""
+
+OWN_OBJECTS = """
+SELECT DISTINCT coalesce(datname::text, '') FROM pg_shdepend
+  LEFT JOIN pg_database ON pg_database.oid = dbid
+ WHERE refclassid = 'pg_authid'::regclass AND deptype IN ('o', 'a', 'r')
+   AND classid <> 'pg_auth_members'::regclass
+   AND refobjid = (SELECT oid FROM pg_roles WHERE rolname = %s) ORDER BY 1
+"""
+
+ROLE = """
+SELECT rolconnlimit, rolvaliduntil::text, rolsuper, rolcreatedb, rolcreaterole, rolreplication,
+       rolbypassrls
+  FROM pg_roles WHERE rolname = %s
+"""
+
+SETTINGS = """
+SELECT datname::text, unnest(setconfig) FROM pg_db_role_setting
+  LEFT JOIN pg_database ON pg_database.oid = setdatabase
+ WHERE setrole = (SELECT oid FROM pg_roles WHERE rolname = %s)
+"""
+
+
+def _read_role(name: str, run: Run) -> Role:
+    limit, until, *attributes = run(ROLE, name)[0]
+    settings = {}
+    for database, stored in run(SETTINGS, name):
+        setting, _, value = stored.partition("=")
+        settings[database, setting] = value
+    return Role(name, dict(zip(ATTRIBUTES, attributes, strict=True)), limit, until, settings)
+
+
+def compare(pair: RolePair) -> list[Difference]:
+    """List what differs, with what mends it; pure."""
+    return [
+        *_membership(pair),
+        *_attributes(pair.first, pair.second),
+        *_settings(pair.first, pair.second),
+        *_own_rights(pair),
+    ]
+
+
+def _membership(pair: RolePair) -> Iterator[Difference]:
+    if not (pair.can_become_first and pair.inherits_first):
+        grant = sql.SQL("GRANT {} TO {}").format(
+            sql.Identifier(pair.first.name), sql.Identifier(pair.second.name)
+        )
+        inherit = sql.SQL("ALTER ROLE {} INHERIT").format(sql.Identifier(pair.second.name))
+        yield Difference(f"membership of {pair.second.name} in {pair.first.name}", (inherit, grant))
+
+
+def _attributes(first: Role, second: Role) -> Iterator[Difference]:
+    role = sql.Identifier(second.name)
+    for column, (yes, no) in ATTRIBUTES.items():
+        if first.attributes[column] != second.attributes[column]:
+            word = yes if first.attributes[column] else no
+            statement = sql.SQL("ALTER ROLE {} ").format(role) + sql.SQL(word)
+            yield Difference(f"attribute {word} of {first.name}", (statement,))
+    if first.connection_limit != second.connection_limit:
+        limit = sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(
+            role, sql.Literal(first.connection_limit)
+        )
+        yield Difference(f"CONNECTION LIMIT of {first.name}", (limit,))
+    if first.valid_until != second.valid_until:
+        until = sql.SQL("ALTER ROLE {} VALID UNTIL {}").format(
+            role, sql.Literal(first.valid_until or "infinity")
+        )
+        yield Difference(f"VALID UNTIL of {first.name}", (until,))
+
+
+def wanted_settings(first: Role) -> Settings:
+    """Return what the second role's settings must be: the first's, and acting as the first.
+
+    Where the first itself acts as another role (an owner, say), so does the second.
+    """
+    return {(None, "role"): first.name, **first.settings}
+
+
+def _settings(first: Role, second: Role) -> Iterator[Difference]:
+    wanted = wanted_settings(first)
+    for key in sorted(wanted.keys() | second.settings.keys(), key=str):
+        database, name = key
+        if wanted.get(key) == second.settings.get(key):
+            continue
+        where = f" in database {database}" if database else ""
+        yield Difference(
+            f"setting {name} of {first.name}{where}",
+            tuple(_set(second.name, database, name, wanted.get(key))),
+        )
+
+
+def _set(role: str, database: str | None, name: str, value: str | None) -> Iterator[sql.Composable]:
+    alter = sql.SQL("ALTER ROLE {} ").format(sql.Identifier(role))
+    if database:
+        alter += sql.SQL("IN DATABASE {} ").format(sql.Identifier(database))
+    setting = sql.Identifier(*name.split("."))
+    if value is None:
+        yield alter + sql.SQL("RESET {}").format(setting)
+    elif name in LIST_SETTINGS:
+        yield sql.SQL("SELECT set_config({}, {}, true)").format(
+            sql.Literal(name), sql.Literal(value)
+        )
+        yield alter + sql.SQL("SET {} FROM CURRENT").format(setting)
+        yield sql.SQL("SELECT set_config('search_path', 'pg_catalog', true)")
+    else:
+        yield alter + sql.SQL("SET {} = {}").format(setting, sql.Literal(value))
+
+
+def _own_rights(pair: RolePair) -> Iterator[Difference]:
+    """What the second has by itself: its sessions act as the first, so it is of no use there."""
+    first, second = sql.Identifier(pair.first.name), sql.Identifier(pair.second.name)
+    for role in pair.other_memberships:
+        revoke = sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(role), second)
+        grant = sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), first)
+        yield Difference(
+            f"{pair.second.name} itself is a member of {role}", (grant, revoke), mended_by_us=False
+        )
+    for database in pair.own_objects:
+        where = f"in database {database}" if database else "on shared objects"
+        reassign = sql.SQL("REASSIGN OWNED BY {} TO {}").format(second, first)
+        drop = sql.SQL("DROP OWNED BY {}").format(second)
+        yield Difference(
+            f"{pair.second.name} itself owns or was granted something {where}",
+            (reassign, drop),
+            mended_by_us=False,
+        )

@@ -1,0 +1,289 @@
+"""A PostgreSQL session: passwords, locks, a look at accounts, and a second user.
+
+Passwords are sent as SCRAM verifiers made by libpq: PostgreSQL writes DDL to its log, in clear, and
+also when the statement fails.
+"""
+
+import contextlib
+import hashlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from rotators.postgres.roles import Difference, RolePair, compare, mark, read_pair
+from shared.deadline import Deadline
+from shared.errors import (
+    AccountExpired,
+    AccountLocked,
+    AccountMissing,
+    DatabaseError,
+    LockTimeout,
+    PasswordRejected,
+    PermissionDenied,
+    RightsDiffer,
+    ServerBusy,
+    ServerReadOnly,
+    StatementFailed,
+    Unreachable,
+)
+from shared.session import Pair, Session
+
+STATEMENT_SECONDS = 15.0
+"""Longest wait for a statement: all of them touch a few rows of catalogues."""
+
+ALGORITHM = b"scram-sha-256"
+"""Named, since libpq would follow the server's ``password_encryption`` otherwise: md5, perhaps."""
+
+ERRORS_BY_SQLSTATE: dict[str, type[DatabaseError]] = {
+    "25006": ServerReadOnly,
+    "42501": PermissionDenied,
+    "42704": AccountMissing,
+    "55P03": LockTimeout,
+    "22023": PasswordRejected,  # what the passwordcheck module raises
+    "57P01": ServerBusy,
+    "57P02": ServerBusy,
+    "57P03": ServerBusy,
+}
+
+Rows = list[tuple[Any, ...]]
+
+
+class PostgresSession(Session):
+    """One open connection; a :class:`~shared.session.SecondUser` besides.
+
+    Args:
+        connection: Open and in autocommit mode.
+        username: Whose session it is.
+        deadline: Bounds every statement.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.Connection[tuple[object, ...]],
+        username: str,
+        deadline: Deadline,
+    ) -> None:
+        self._connection = connection
+        self._username = username
+        self._deadline = deadline
+
+    def close(self) -> None:
+        """End the session; its advisory lock goes with it."""
+        with contextlib.suppress(psycopg.Error):
+            self._connection.close()
+
+    def lock(self, name: str, seconds: float) -> bool:
+        """Take an advisory lock of this database; see :meth:`shared.session.Session.lock`.
+
+        Advisory locks do not hold behind a pooler in transaction mode: use the database's address.
+        """
+        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+        if self._run("SELECT pg_try_advisory_lock(%s)", key)[0][0]:
+            return False
+        milliseconds = max(1, int(seconds * 1000))
+        with self._transaction(lock_milliseconds=milliseconds):
+            self._run("SELECT pg_advisory_lock(%s)", key, seconds=seconds)
+        return True
+
+    def change_password(self, username: str, password: str) -> None:
+        """Set the password; see :meth:`shared.session.Session.change_password`."""
+        with self._transaction():
+            self._set_password(username, password)
+
+    def account_problem(self, username: str) -> DatabaseError | None:
+        """Look at the role; see :meth:`shared.session.Session.account_problem`."""
+        rows = self._run(
+            "SELECT rolcanlogin, rolvaliduntil < now(), rolvaliduntil::text"
+            " FROM pg_roles WHERE rolname = %s",
+            username,
+        )
+        if not rows:
+            return AccountMissing(f"There is no role {username}.")
+        can_log_in, expired, until = rows[0]
+        if not can_log_in:
+            return AccountLocked(f"Role {username} may not log in (NOLOGIN).")
+        if expired:
+            return AccountExpired(f"Role {username} was valid until {until}.")
+        return None
+
+    # SecondUser
+
+    def made(self, pair: Pair) -> bool | None:
+        """Read the second role's comment; see :meth:`shared.session.SecondUser.made`."""
+        rows = self._run(
+            "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = %s",
+            pair.second,
+        )
+        return rows[0][0] == mark(pair) if rows else None
+
+    def adoption(self, pair: Pair) -> str:
+        """Return the comment that hands a role over."""
+        return self._text(_comment(pair))
+
+    def prepare(self, idle: str, password: str, pair: Pair, *, rights: bool) -> None:
+        """Set the password and make the pair equal, in one transaction."""
+        with self._transaction():
+            if rights and self.made(pair) is None:
+                self._create(pair, password)
+            else:
+                self._set_password(idle, password)
+            if rights:
+                self._make_equal(pair)
+
+    def differences(self, pair: Pair) -> list[str]:
+        """Compare the two roles; see :meth:`shared.session.SecondUser.differences`."""
+        with self._transaction():
+            return [self._describe(found) for found in compare(self._read(pair))]
+
+    def _create(self, pair: Pair, password: str) -> None:
+        """Create the second role as a member of the first: rights and all in one statement."""
+        create = sql.SQL("CREATE ROLE {} LOGIN INHERIT PASSWORD {} IN ROLE {}").format(
+            sql.Identifier(pair.second),
+            sql.Literal(self._verifier(pair.second, password)),
+            sql.Identifier(pair.first),
+        )
+        try:
+            self._run(create)
+        except PermissionDenied as denied:
+            grant = sql.SQL("GRANT {} TO {} WITH ADMIN OPTION").format(
+                sql.Identifier(pair.first), sql.Identifier(self._username)
+            )
+            msg = f"{self._username} may not make {pair.second} a member of {pair.first}."
+            hint = f"A more powerful role runs: {self._text(grant)}; ({denied.message})"
+            raise RightsDiffer(msg, hint=hint) from None
+        self._run(_comment(pair))
+
+    def _make_equal(self, pair: Pair) -> None:
+        """Run the statements that mend what differs; refuse what no statement of ours mends."""
+        found = compare(self._read(pair))
+        beyond_us = [self._describe(each) for each in found if not each.mended_by_us]
+        if beyond_us:
+            msg = f"{pair.first} and {pair.second} differ: {'; '.join(beyond_us)}."
+            raise RightsDiffer(msg)
+        for each in found:
+            try:
+                for statement in each.statements:
+                    self._run(statement)
+            except PermissionDenied as denied:
+                msg = f"{self._username} may not pass this on: {self._describe(each)}."
+                raise RightsDiffer(msg, hint=f"{RightsDiffer.hint} ({denied.message})") from None
+
+    def _read(self, pair: Pair) -> RolePair:
+        return read_pair(pair, self._run, self._connection.info.server_version)
+
+    def _describe(self, difference: Difference) -> str:
+        statements = "; ".join(self._text(each) for each in difference.statements)
+        return f"{difference.right} ({statements})"
+
+    def _set_password(self, username: str, password: str) -> None:
+        alter = sql.SQL("ALTER ROLE {} PASSWORD {}").format(
+            sql.Identifier(username), sql.Literal(self._verifier(username, password))
+        )
+        self._run(alter)
+
+    def _verifier(self, username: str, password: str) -> str:
+        encrypted = self._connection.pgconn.encrypt_password(
+            password.encode(), username.encode(), ALGORITHM
+        )
+        return encrypted.decode("ascii")
+
+    def _text(self, statement: sql.Composable) -> str:
+        return statement.as_string(self._connection)
+
+    # Statements
+
+    @contextmanager
+    def _transaction(self, *, lock_milliseconds: int | None = None) -> Iterator[None]:
+        """Begin, with the session's own user and bounded waits; commit, or roll everything back.
+
+        The second user of a pair acts as the first (``ALTER ROLE ... SET role``): to change its own
+        password it has to be itself again. Everything is local to the transaction, so that a pooler
+        hands nothing of it on.
+        """
+        milliseconds = int(self._deadline.seconds(STATEMENT_SECONDS, "run a statement") * 1000)
+        if lock_milliseconds is None:
+            lock_milliseconds = milliseconds
+        try:
+            with self._connection.transaction():
+                self._run(
+                    "SELECT set_config('role', 'none', true),"
+                    " set_config('search_path', 'pg_catalog', true),"
+                    " set_config('statement_timeout', %s, true),"
+                    " set_config('lock_timeout', %s, true)",
+                    str(max(milliseconds, lock_milliseconds) + 1000),
+                    str(lock_milliseconds),
+                )
+                yield
+        except psycopg.Error as error:
+            # Raised by COMMIT or ROLLBACK themselves: the connection is gone.
+            raise self._error(error, timed_out=False) from None
+
+    def _run(
+        self,
+        statement: LiteralString | sql.Composable,
+        *parameters: object,
+        seconds: float = STATEMENT_SECONDS,
+    ) -> Rows:
+        """Run one statement and return its rows (none for a command)."""
+        seconds = self._deadline.seconds(seconds, "run a statement") + 1
+        watchdog = Watchdog(self._connection.fileno(), seconds)
+        try:
+            with watchdog:
+                query = statement if isinstance(statement, str) else sql.SQL("{}").format(statement)
+                cursor = self._connection.execute(query, parameters or None)
+                return cursor.fetchall() if cursor.description else []
+        except psycopg.Error as error:
+            raise self._error(error, timed_out=watchdog.fired) from None
+
+    def _error(self, error: psycopg.Error, *, timed_out: bool) -> DatabaseError:
+        """Return our error: from the code, with the server's own first line."""
+        code = error.sqlstate
+        if timed_out:
+            return Unreachable("The database stopped answering in the middle of a session.")
+        if code is None:
+            return Unreachable("The connection to the database was lost.")
+        msg = f"The database answered SQLSTATE {code}: {error.diag.message_primary}."
+        return ERRORS_BY_SQLSTATE.get(code, StatementFailed)(msg)
+
+
+def _comment(pair: Pair) -> sql.Composed:
+    return sql.SQL("COMMENT ON ROLE {} IS {}").format(
+        sql.Identifier(pair.second), sql.Literal(mark(pair))
+    )
+
+
+class Watchdog:
+    """Cuts a connection whose server has fallen silent.
+
+    A statement's timeout is kept by the server; where the network swallows packets, nobody would
+    end the wait before Lambda kills the function.
+
+    Args:
+        descriptor: The connection's socket.
+        seconds: After which it is cut, unless the ``with`` block has ended.
+    """
+
+    def __init__(self, descriptor: int, seconds: float) -> None:
+        self.fired = False
+        # A descriptor of our own: the connection may close its one while the timer fires.
+        self._socket = socket.socket(fileno=os.dup(descriptor))
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._timer.cancel()
+        self._socket.close()
+
+    def _cut(self) -> None:
+        self.fired = True
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
