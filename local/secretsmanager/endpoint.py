@@ -9,6 +9,7 @@ and connections are kept open.
 """
 
 import socket
+import sys
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +19,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from local.secretsmanager.errors import ConnectionLost
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.compat import HTTPHeaders
+
+from local.secretsmanager.errors import ConnectionLost, Killed
 from local.secretsmanager.interception import INVOCATION_HEADER, PREFIX, TARGET
 
 if TYPE_CHECKING:
@@ -117,7 +121,8 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base's
         """Stay silent where the client went away, as one that was killed does."""
-        del request, client_address
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -135,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(*self._secrets_manager(target.removeprefix(PREFIX), body))
             else:
                 self._send(*self._other_service(body))
-        except ConnectionLost:
+        except (ConnectionLost, Killed):
             # The client sees the connection end without an answer.
             self.close_connection = True
 
@@ -155,23 +160,27 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _other_service(self, body: bytes) -> tuple[int, bytes, dict[str, str]]:
         """Hand a request to moto, under the URL that it would have had on AWS."""
-        from botocore.awsrequest import AWSPreparedRequest  # noqa: PLC0415
         from moto.core.botocore_stubber import BotocoreStubber  # noqa: PLC0415 - takes 0.4 s
 
-        # "AWS4-HMAC-SHA256 Credential=<id>/<date>/<region>/<service>/aws4_request, …"
+        # Which service it is, is said by the signature's scope: id/date/region/service/aws4_request
         scope = self.headers.get("Authorization", "").partition("Credential=")[2].split("/")
         if len(scope) < 5:  # noqa: PLR2004 - the parts of a credential scope
             return HTTPStatus.FORBIDDEN, b'{"__type": "MissingAuthenticationToken"}', {}
         parts = urlsplit(self.path)
         query = f"?{parts.query}" if parts.query else ""
         url = f"https://{scope[3]}.{scope[2]}.amazonaws.com{parts.path}{query}"
-        request = AWSPreparedRequest(self.command, url, dict(self.headers), body, stream_output=False)
+        headers = HTTPHeaders()
+        for name, value in self.headers.items():
+            headers[name] = value
+        request = AWSPreparedRequest(
+            self.command, url, dict(self.headers), body, stream_output=False
+        )
         given = BotocoreStubber().process_request(request)
         if given is None:
             return HTTPStatus.NOT_IMPLEMENTED, b"{}", {}
-        status, headers, answer = given
+        status, given_headers, answer = given
         text = answer.encode() if isinstance(answer, str) else bytes(answer)
-        return status, text, {str(name): str(value) for name, value in headers.items()}
+        return status, text, {str(name): str(value) for name, value in given_headers.items()}
 
     def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

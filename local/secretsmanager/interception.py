@@ -6,14 +6,15 @@ to Secrets Manager while a service is active, and comes before moto's. Requests 
 left alone: they are meant for an endpoint.
 """
 
-import json
 from collections.abc import Iterator
 from io import BytesIO
 from threading import Lock
 from typing import Final, Protocol
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectionClosedError
 from botocore.handlers import BUILTIN_HANDLERS, REGISTER_FIRST
 
@@ -88,21 +89,14 @@ class Interception:
             )
         except ConnectionLost as lost:
             raise ConnectionClosedError(endpoint_url=request.url, error=lost) from lost
-        headers = {"Content-Type": "application/x-amz-json-1.1"}
+        headers = HTTPHeaders()
+        headers["Content-Type"] = "application/x-amz-json-1.1"
+        headers["x-amzn-RequestId"] = str(uuid4())
         return AWSResponse(request.url, status, headers, _Body(answer))
 
 
 def _text(header: str | bytes) -> str:
     return header.decode("latin-1") if isinstance(header, bytes) else header
-
-
-def decoded(body: bytes) -> dict[str, object] | None:
-    """Read a request's JSON; ``None`` where it is none, or no structure."""
-    try:
-        request = json.loads(body or b"{}")
-    except ValueError:
-        return None
-    return request if isinstance(request, dict) else None
 
 
 INTERCEPTION: Final = Interception()

@@ -10,7 +10,7 @@ import re
 import secrets
 import string
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
@@ -163,6 +163,10 @@ class Operations:
         if edited and abandoned not in (None, version_id) and self.edit_abandons_rotation:
             versions = versions.move(PENDING, abandoned, None)
         self.write(secret, versions)
+        rotation = secret.rotation
+        if edited and rotation and rotation.schedule and "AutomaticallyAfterDays" in rotation.rules:
+            # A new value from outside counts as a rotation for this kind of rule.
+            rotation.next_window = rotation.schedule.next_window(self.clock())
         return version_id
 
     # -- values ----------------------------------------------------------------------------------
@@ -366,20 +370,12 @@ class Operations:
         return _page("SecretList", entries, request)
 
     def _matching(self, filters: list[Mapping[str, Any]]) -> list[Answer]:
+        found = list(self.secrets.values())
         if filters:
             from local.secretsmanager.filters import matches  # noqa: PLC0415 - moto takes 0.4 s
-        return [
-            self._described(secret, "SecretVersionsToStages", secret.versions)
-            for secret in self.secrets.values()
-            if not filters
-            or matches(
-                filters,
-                name=secret.name,
-                description=secret.description,
-                tags=secret.tags,
-                owning_service=secret.owning_service,
-            )
-        ]
+
+            found = [each for each in found if matches(filters, each)]
+        return [self._described(each, "SecretVersionsToStages", each.versions) for each in found]
 
     def tag_resource(self, request: Request) -> Answer:
         """Add tags, or give tags new values."""
@@ -420,7 +416,13 @@ class Operations:
                 "InvalidParameterException",
                 "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).",
             )
-        secret = self.find(request["SecretId"], deleted=forced)
+        try:
+            secret = self.find(request["SecretId"], deleted=forced)
+        except ServiceError:
+            if not forced:
+                raise
+            # Documented: forcing the deletion of what is not there is no error.
+            return {"Name": request["SecretId"], "DeletionDate": self.clock()}
         gone = self.clock() + timedelta(days=0 if forced else days or RECOVERY_DAYS[1])
         secret.deleted = gone
         if forced:
@@ -472,25 +474,35 @@ class Operations:
 
     # -- rotation --------------------------------------------------------------------------------
 
-    def configure_rotation(self, secret: Secret, request: Request) -> None:
-        """Store what a ``RotateSecret`` says of function and schedule; what it leaves out stays."""
-        known = secret.rotation
-        function_arn = request.get("RotationLambdaARN") or (known.function_arn if known else "")
+    def planned_rotation(self, secret: Secret, request: Request) -> Rotation:
+        """Say how a secret would be rotated after a ``RotateSecret``; what it leaves out stays.
+
+        Raises:
+            ServiceError: ``InvalidRequestException`` where there is no function,
+                ``InvalidParameterException`` where the rules do not hold.
+        """
+        known = secret.rotation or Rotation(enabled=True, function_arn="")
+        function_arn = request.get("RotationLambdaARN") or known.function_arn
         if not function_arn:
             raise ServiceError(
                 "InvalidRequestException",
                 "No Lambda rotation function ARN is associated with this secret.",
             )
-        rules = request.get("RotationRules") or (known.rules if known else {})
+        rules = request.get("RotationRules") or known.rules
         schedule = Schedule.parse(rules) if rules else None
-        rotation = known or Rotation(enabled=True, function_arn=function_arn)
-        rotation.enabled, rotation.function_arn = True, function_arn
-        if rules != rotation.rules or rotation.next_window is None:
-            rotation.next_window = schedule.next_window(self.clock()) if schedule else None
-        rotation.rules, rotation.schedule = rules, schedule
-        secret.rotation = rotation
+        window = known.next_window
+        if rules != known.rules or window is None:
+            window = schedule.next_window(self.clock()) if schedule else None
+        return replace(
+            known,
+            enabled=True,
+            function_arn=function_arn,
+            rules=rules,
+            schedule=schedule,
+            next_window=window,
+        )
 
-    def start_rotation(self, secret: Secret, token: str) -> bool:
+    def start_rotation(self, secret: Secret, rotation: Rotation, token: str) -> bool:
         """Put AWSPENDING, without a value, on the version that a rotation makes.
 
         ================================  ======================================================
@@ -509,6 +521,7 @@ class Operations:
         """
         versions = secret.versions
         if versions.labels.get(CURRENT) == token:
+            secret.rotation = rotation
             return False
         pending = versions.pending()
         if pending not in (None, token):
@@ -521,8 +534,9 @@ class Operations:
                 f"for a version of secret {secret.arn}.",
             )
         self.write(secret, versions.reserve(token, self.clock()), settled=True)
-        if self.cross_account and secret.rotation is not None:
-            secret.rotation.tokens.setdefault(token, str(uuid4()))
+        if self.cross_account:
+            rotation.tokens.setdefault(token, str(uuid4()))
+        secret.rotation = rotation
         return True
 
     def cancel_rotate_secret(self, request: Request) -> Answer:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import Any, Final, NamedTuple, Self
 from uuid import uuid4
 
 from local.secretsmanager.errors import Killed, RotationFailed
+from local.secretsmanager.log import Request
 
 Event = dict[str, str]
 Invoke = Callable[[str, Event], None]
@@ -37,12 +38,6 @@ class Step(NamedTuple):
     error: BaseException | None
 
 
-class Call(Protocol):
-    """A request to Secrets Manager that the function made."""
-
-    operation: str
-
-
 @dataclass(frozen=True)
 class Outcome:
     """How a rotation went.
@@ -63,7 +58,7 @@ class Outcome:
     attempts: int
     succeeded: bool
     error: BaseException | None = None
-    calls: list[Any] = field(default_factory=list)
+    calls: list[Request] = field(default_factory=list)
 
     def check(self) -> Self:
         """Give the outcome back if the rotation succeeded.
@@ -117,50 +112,25 @@ def event_for(step: str, arn: str, token: str, rotation_token: str | None = None
     return event if rotation_token is None else {**event, "RotationToken": rotation_token}
 
 
-def invoke_timed(invoke: Callable[[], None], step: str) -> Step:
+def invoke_timed(invoke: Callable[[str], None], step: str) -> Step:
     """Carry out one invocation; a function that raises, exits or is killed has failed."""
     started = monotonic()
     error: BaseException | None = None
-    invocation = INVOCATION.set(str(uuid4()) if INVOCATION.get() is None else INVOCATION.get())
     try:
-        invoke()
+        invoke(step)
     except (Exception, Killed, SystemExit) as raised:  # noqa: BLE001 - whatever the function raises
         error = raised
-    finally:
-        INVOCATION.reset(invocation)
     return Step(step, monotonic() - started, error)
 
 
-def run_steps(
-    invoke: Callable[[str], None],
-    *,
-    attempts: int,
-    wait: Callable[[int], None],
-    goes_on: Callable[[], bool],
-) -> tuple[list[Step], int]:
-    """Carry out the four steps, from the first again when one fails.
-
-    Args:
-        invoke: Carries out a step; raises what the function raises.
-        attempts: How often to start from createSecret, at most.
-        wait: Called before another attempt with the number of the last one.
-        goes_on: Whether the rotation is still wanted: false when it was abandoned meanwhile.
-
-    Returns:
-        Every invocation, and how many attempts there were.
-    """
+def run_steps(invoke: Callable[[str], None]) -> list[Step]:
+    """Carry out the four steps in their order, up to the first that fails."""
     steps: list[Step] = []
-    for attempt in range(1, attempts + 1):
-        for step in STEPS:
-            steps.append(invoke_timed(lambda step=step: invoke(step), step))  # type: ignore[misc]
-            if steps[-1].error is not None:
-                break
-        else:
-            return steps, attempt
-        if attempt == attempts or not goes_on():
-            return steps, attempt
-        wait(attempt)
-    return steps, attempts
+    for step in STEPS:
+        steps.append(invoke_timed(invoke, step))
+        if steps[-1].error is not None:
+            break
+    return steps
 
 
 def event_bridge(name: str, arn: str, *, account: str, region: str, time: str) -> dict[str, Any]:

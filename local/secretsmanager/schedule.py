@@ -30,9 +30,11 @@ from local.secretsmanager.errors import ServiceError
 
 HOURS_A_DAY: Final = 24
 SHORTEST_HOURS: Final = 4
-LONGEST_RATE: Final = {"hour": 23, "day": 999}
+LONGEST_RATE: Final = 999
 # Long enough for a 29th of February that is also a given day of the week.
 DAYS_SEARCHED: Final = 366 * 40
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 WEEKDAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
@@ -51,12 +53,7 @@ class Rate:
     """Every so many days at midnight, or every so many hours counted from a midnight."""
 
     hours: int
-    epoch: datetime = datetime(1970, 1, 1, tzinfo=UTC)
-
-    @property
-    def daily(self) -> bool:
-        """Tell whether this is a schedule in days."""
-        return self.hours % HOURS_A_DAY == 0
+    daily: bool
 
     @property
     def closest(self) -> int:
@@ -70,10 +67,10 @@ class Rate:
 
     def next_opening(self, after: datetime) -> datetime:
         """Give the first opening later than a moment."""
-        if self.daily:
-            return _midnight(after) + timedelta(hours=self.hours)
         step = timedelta(hours=self.hours)
-        return self.epoch + ((after - self.epoch) // step + 1) * step
+        if self.daily:
+            return _midnight(after) + step
+        return _EPOCH + ((after - _EPOCH) // step + 1) * step
 
 
 @dataclass(frozen=True)
@@ -160,9 +157,14 @@ class Schedule:
             raise _invalid(
                 "You cannot specify both rotation frequency and schedule expression together."
             )
-        openings = _parse(expression) if expression is not None else Rate(_hours_of(days))
+        if expression is not None:
+            openings = _parse(expression)
+        elif days is not None:
+            openings = Rate(days * HOURS_A_DAY, daily=True)
+        else:
+            raise _invalid("RotationRules must have AutomaticallyAfterDays or ScheduleExpression.")
         duration = _duration(rules.get("Duration"), openings)
-        openings.next_opening(datetime.now(UTC))  # so that one that never opens is refused
+        openings.next_opening(_EPOCH)  # so that one that never opens is refused
         return cls(openings, duration)
 
     def next_window(self, after: datetime) -> Window:
@@ -188,12 +190,6 @@ def _midnight(moment: datetime) -> datetime:
     return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _hours_of(days: int | None) -> int:
-    if days is None:
-        raise _invalid("RotationRules must have AutomaticallyAfterDays or ScheduleExpression.")
-    return days * HOURS_A_DAY
-
-
 def _duration(text: str | None, openings: Rate | Cron) -> timedelta | None:
     if text is None:
         return None
@@ -209,14 +205,13 @@ def _duration(text: str | None, openings: Rate | Cron) -> timedelta | None:
 
 def _parse(expression: str) -> Rate | Cron:
     if rate := re.fullmatch(r"rate\((\d+) (hour|day)s?\)", expression):
-        number, unit = int(rate[1]), rate[2]
-        shortest = SHORTEST_HOURS if unit == "hour" else 1
-        if not shortest <= number <= LONGEST_RATE[unit]:
+        number, daily = int(rate[1]), rate[2] == "day"
+        if not (1 if daily else SHORTEST_HOURS) <= number <= LONGEST_RATE:
             raise _invalid(
                 f"Invalid ScheduleExpression {expression}: a rate is at least {SHORTEST_HOURS} "
-                f"hours, at most {LONGEST_RATE['hour']} hours or {LONGEST_RATE['day']} days."
+                f"hours or 1 day, and at most {LONGEST_RATE}."
             )
-        return Rate(number * (1 if unit == "hour" else HOURS_A_DAY))
+        return Rate(number * HOURS_A_DAY if daily else number, daily=daily)
     if cron := re.fullmatch(r"cron\((\S+) (\S+) (\S+) (\S+) (\S+) (\S+)\)", expression):
         try:
             return _parse_cron(*cron.groups())

@@ -3,9 +3,8 @@
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from random import Random
@@ -19,9 +18,10 @@ import boto3
 
 from local.secretsmanager.errors import RotationFailed, ServiceError
 from local.secretsmanager.faults import Faults, Loss, OnRequest
-from local.secretsmanager.interception import INTERCEPTION, decoded
+from local.secretsmanager.interception import INTERCEPTION
 from local.secretsmanager.keys import Keys
-from local.secretsmanager.operations import OPERATIONS, Operations, Secret
+from local.secretsmanager.log import Request, RequestLog, caller_of
+from local.secretsmanager.operations import OPERATIONS, Operations, Rotation, Secret
 from local.secretsmanager.rotation import (
     INVOCATION,
     TEST,
@@ -30,49 +30,22 @@ from local.secretsmanager.rotation import (
     Handler,
     Invoke,
     Outcome,
+    Step,
     event_bridge,
     event_for,
     invoke_timed,
     run_steps,
 )
-from local.secretsmanager.validation import service_model, validate
-from local.secretsmanager.versions import CURRENT, PENDING, Version
+from local.secretsmanager.validation import validate
+from local.secretsmanager.versions import CURRENT, PENDING, Value, Version
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
     from local.secretsmanager.endpoint import Endpoint
 
-SECRET_MEMBERS: Final = frozenset({"SecretString", "SecretBinary", "RotationToken"})
 # What boto3 needs to sign; nobody looks at the signature.
-CREDENTIALS: Final = {
-    "AWS_ACCESS_KEY_ID": "local",
-    "AWS_SECRET_ACCESS_KEY": "local",
-    "AWS_SESSION_TOKEN": "local",
-}
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request that was made.
-
-    Args:
-        index: Its number since the last reset, from 1.
-        operation: What was asked, such as ``GetSecretValue``.
-        parameters: With what, without values of secrets and rotation tokens.
-        caller: Who says it was: the ``app/`` or ``exec-env/`` part of the User-Agent.
-        invocation: The function's invocation that made it, where it ran in this process.
-        time: When, by the service's clock.
-        error: The error's code, where it was refused.
-    """
-
-    index: int
-    operation: str
-    parameters: Mapping[str, Any]
-    caller: str | None
-    invocation: str | None
-    time: datetime
-    error: str | None = None
+CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 
 
 class SecretsManagerService:
@@ -94,10 +67,17 @@ class SecretsManagerService:
         test_version: What the temporary version of ``RotateImmediately=False`` has: no value, or
             a copy of AWSCURRENT's. It is not documented; functions must bear both.
         edit_abandons_rotation: A new AWSCURRENT from outside takes AWSPENDING off the version of a
-            rotation that is under way (event ``RotationAbandoned``), as CloudTrail's page says.
+            rotation that is under way (event ``RotationAbandoned``), as the user guide's page on
+            CloudTrail says.
+
+    Attributes:
+        functions: What carries out an invocation, by the function's ARN.
+        events: What EventBridge would deliver, oldest first, in EventBridge's shape; the name is
+            at ``event["detail"]["eventName"]``.
+        outcomes: How the rotations went that are over, tests of the rotation too.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - in this order since the first version; keywords are usual
         self,
         region: str = "eu-central-1",
         account: str = "123456789012",
@@ -120,12 +100,13 @@ class SecretsManagerService:
         self.backoff = backoff
         self.test_version = test_version
         self.functions: dict[str, Callable[[Event], None]] = {}
-        self.requests: list[Request] = []
         self.events: list[dict[str, Any]] = []
         self.outcomes: list[Outcome] = []
-        self.faults = Faults(throttle, Random(seed))  # noqa: S311 - repeatable
+        self._log = RequestLog()
+        self._faults = Faults(throttle, Random(seed))  # noqa: S311 - repeatable
         self._clock = clock or (lambda: datetime.now(UTC))
         self._ahead = timedelta(0)
+        # Held for the effect of a request, never while a function runs.
         self._lock = RLock()
         self._threads: list[Thread] = []
         self._stack = ExitStack()
@@ -145,9 +126,9 @@ class SecretsManagerService:
         """Answer boto3's requests in this process; other services' are moto's, nothing goes out."""
         from moto import mock_aws  # noqa: PLC0415 - takes 0.4 s, which an endpoint does not need
 
-        settings = {"AWS_DEFAULT_REGION": self.region, "AWS_REGION": self.region}
+        settings = {"AWS_DEFAULT_REGION": self.region, "AWS_REGION": self.region, **CREDENTIALS}
         self._stack.enter_context(mock_aws(config={"lambda": {"use_docker": False}}))
-        self._stack.enter_context(patch.dict(os.environ, {**settings, **CREDENTIALS}))
+        self._stack.enter_context(patch.dict(os.environ, settings))
         INTERCEPTION.activate(self)
         self._stack.callback(INTERCEPTION.deactivate, self)
         return self
@@ -168,8 +149,8 @@ class SecretsManagerService:
     @cached_property
     def _client(self) -> "SecretsManagerClient":
         session = boto3.Session(
-            aws_access_key_id="local",
-            aws_secret_access_key="local",  # noqa: S106 - nobody looks at the signature
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
             region_name=self.region,
         )
         return session.client("secretsmanager")
@@ -181,6 +162,15 @@ class SecretsManagerService:
         return Endpoint(self, port)
 
     # -- requests --------------------------------------------------------------------------------
+
+    @property
+    def requests(self) -> list[Request]:
+        """The requests since the last reset, in the order in which they came."""
+        return self._log.requests
+
+    def reset_requests(self) -> None:
+        """Forget the requests made so far, and number them from 1 again."""
+        self._log.reset()
 
     def handle(
         self,
@@ -205,35 +195,20 @@ class SecretsManagerService:
             ServiceError: The service's error.
             ConnectionLost: The request or its answer is lost.
         """
-        shown = {name: each for name, each in parameters.items() if name not in SECRET_MEMBERS}
-        with self._lock:
-            index = len(self.requests) + 1
-            self.requests.append(Request(index, operation, shown, caller, invocation, self.now()))
+        request = self._log.begin(
+            operation, parameters, caller=caller, invocation=invocation, time=self.now()
+        )
         try:
-            self.faults.before(operation, index)
+            self._faults.before(request)
             validate(operation, parameters)
             with self._lock:
                 answer = self._effect(operation, parameters)
         except ServiceError as error:
-            self._mark(index, error.code)
-            self.faults.after(operation, index)
+            self._log.refused(request, error.code)
+            self._faults.after(request)
             raise
-        self.faults.after(operation, index)
+        self._faults.after(request)
         return answer
-
-    def _mark(self, index: int, error: str) -> None:
-        with self._lock:
-            if index <= len(self.requests):  # else the log was reset meanwhile
-                known = self.requests[index - 1]
-                self.requests[index - 1] = Request(
-                    known.index,
-                    known.operation,
-                    known.parameters,
-                    known.caller,
-                    known.invocation,
-                    known.time,
-                    error,
-                )
 
     def _effect(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         self._operations.remove_deleted()
@@ -251,43 +226,34 @@ class SecretsManagerService:
         Raises:
             ConnectionLost: There is no answer.
         """
-        request = decoded(body)
-        if request is None:
-            error = ServiceError("SerializationException", "The request is no JSON structure.")
-            return _error(error)
+        caller = caller_of(user_agent)
         try:
-            given = self.handle(
-                operation, request, caller=_caller(user_agent), invocation=invocation
-            )
+            request = _structure(body)
+            answer = self.handle(operation, request, caller=caller, invocation=invocation)
         except ServiceError as error:
-            return _error(error)
-        return 200, json.dumps(given, default=datetime.timestamp).encode()
-
-    def reset_requests(self) -> None:
-        """Forget the requests made so far, and count those of each operation from 1 again."""
-        with self._lock:
-            self.requests.clear()
-            self.faults.counts.clear()
+            refusal = {"__type": error.code, "Message": error.message}
+            return 400, json.dumps(refusal).encode()
+        return 200, json.dumps(answer, default=datetime.timestamp).encode()
 
     # -- faults ----------------------------------------------------------------------------------
 
     @property
     def on_request(self) -> OnRequest | None:
         """Called around each request: operation, ``"before"`` or ``"after"``, number from 1."""
-        return self.faults.on_request
+        return self._faults.on_request
 
     @on_request.setter
     def on_request(self, callback: OnRequest | None) -> None:
-        self.faults.on_request = callback
+        self._faults.on_request = callback
 
     @property
     def throttle(self) -> float:
         """The fraction of requests that are refused with ``ThrottlingException``."""
-        return self.faults.throttle
+        return self._faults.throttle
 
     @throttle.setter
     def throttle(self, fraction: float) -> None:
-        self.faults.throttle = fraction
+        self._faults.throttle = fraction
 
     @property
     def stale_reads(self) -> int:
@@ -304,14 +270,14 @@ class SecretsManagerService:
         return self._operations.keys
 
     def fail_before(self, operation: str, nth: int = 1, *, times: int = 1) -> None:
-        """Lose the nth request (from the last reset, from 1) and ``times - 1`` after it."""
-        self.faults.losses.append(Loss(operation, "before", nth, times))
+        """Lose the nth request (since the last reset, from 1) and ``times - 1`` after it."""
+        self._faults.losses.append(Loss(operation, "before", nth, times))
 
     def fail_after(self, operation: str, nth: int = 1, *, times: int = 1) -> None:
         """Lose the answer to the nth request, which had its effect, likewise."""
-        self.faults.losses.append(Loss(operation, "after", nth, times))
+        self._faults.losses.append(Loss(operation, "after", nth, times))
 
-    # -- secrets ---------------------------------------------------------------------------------
+    # -- secrets, past all faults and without a trace in the log ----------------------------------
 
     def create_secret(
         self,
@@ -333,44 +299,42 @@ class SecretsManagerService:
 
         Returns:
             Its ARN.
+
+        Raises:
+            ServiceError: As ``CreateSecret`` would answer.
         """
         text = value if isinstance(value, str) or value is None else json.dumps(value)
         request: dict[str, Any] = {"Name": name, "ClientRequestToken": str(uuid4())}
         request |= {} if text is None else {"SecretString": text}
         request |= {} if kms_key_id is None else {"KmsKeyId": kms_key_id}
+        validate("CreateSecret", request)
         with self._lock:
-            validate("CreateSecret", request)
-            arn = self._operations.create_secret(request)["ARN"]
+            arn = str(self._operations.create_secret(request)["ARN"])
             secret = self._operations.find(arn)
             secret.tags, secret.owning_service = dict(tags or {}), owning_service
-            return str(arn)
+        return arn
 
     def value(self, secret_id: str, version_id: str | None = None, stage: str | None = None) -> str:
-        """Read a value past all faults and without a trace in the log: what a test looks at.
+        """Read a version's text, AWSCURRENT's where nothing else is named.
 
         Raises:
             ServiceError: There is none.
         """
         with self._lock:
-            versions = self._operations.find(secret_id, deleted=True).versions
-            value = versions.read(version_id, stage).value
-            return (value.string or value.binary or "") if value else ""
+            version = self._operations.find(secret_id).versions.read(version_id, stage)
+        return (version.value or Value()).string or ""
 
     def labels(self, secret_id: str) -> dict[str, str]:
-        """Map each staging label to the id of its version, likewise."""
+        """Map each staging label to the id of its version."""
         with self._lock:
-            return dict(self._operations.find(secret_id, deleted=True).versions.labels)
+            return dict(self._operations.find(secret_id).versions.labels)
 
     def versions(self, secret_id: str) -> list[Version]:
-        """List all versions, oldest first, likewise; those without a label too."""
+        """List all versions, oldest first; those without a label too."""
         with self._lock:
-            return list(self._operations.find(secret_id, deleted=True).versions.by_id.values())
+            return list(self._operations.find(secret_id).versions.by_id.values())
 
     # -- functions -------------------------------------------------------------------------------
-
-    def function_arn(self, name: str) -> str:
-        """Give the ARN that a function of that name has."""
-        return f"arn:aws:lambda:{self.region}:{self.account}:function:{name}"
 
     def register(
         self,
@@ -392,41 +356,73 @@ class SecretsManagerService:
         Returns:
             Its ARN.
         """
-        arn = self.function_arn(name)
+        arn = f"arn:aws:lambda:{self.region}:{self.account}:function:{name}"
 
         def invoke(event: Event) -> None:
             context = Context(name, arn, timeout_seconds, memory_limit_in_mb)
-            handler(json.loads(json.dumps(event)), context)
+            handler(dict(event), context)
             if context.get_remaining_time_in_millis() == 0:
                 raise TimeoutError(f"Task timed out after {timeout_seconds:.2f} seconds")
 
         self.functions[arn] = invoke
         return arn
 
-    def _invoke(self, function_arn: str, event: Event) -> None:
-        function = self.functions.get(function_arn)
-        if function is not None:
-            function(event)
+    def invoke_step(self, secret_id: str, token: str, step: str) -> None:
+        """Invoke the secret's function for one step.
+
+        Raises:
+            BaseException: What the function raises.
+            ServiceError: No function is configured, or none is to be had under its ARN.
+        """
+        with self._lock:
+            secret = self._operations.find(secret_id)
+        with _invocation():
+            self._invoke(secret, token, step)
+
+    def _invoke(self, secret: Secret, token: str, step: str) -> None:
+        function_arn, tokens = "", dict[str, str]()
+        if secret.rotation is not None:
+            function_arn, tokens = secret.rotation.function_arn, secret.rotation.tokens
+        self._require_function(function_arn)
+        event = event_for(step, secret.arn, token, tokens.get(token))
+        if function_arn in self.functions:
+            self.functions[function_arn](event)
         elif self.invoke is not None:
             self.invoke(function_arn, event)
-        else:
-            raise _not_invocable()
+
+    def _require_function(self, function_arn: str) -> None:
+        if function_arn not in self.functions and self.invoke is None:
+            raise ServiceError(
+                "AccessDeniedException",
+                "Secrets Manager cannot invoke the specified Lambda function. Ensure that the "
+                "function policy grants access to the principal secretsmanager.amazonaws.com.",
+            )
 
     # -- rotation --------------------------------------------------------------------------------
 
     def enable_rotation(
         self, secret_id: str, function_arn: str, rules: Mapping[str, Any] | None = None
     ) -> None:
-        """Switch rotation on without rotating or testing anything."""
-        request = {"RotationLambdaARN": function_arn, "RotationRules": dict(rules or {})}
-        with self._lock:
-            self._operations.configure_rotation(self._operations.find(secret_id), request)
-
-    def rotate(self, secret_id: str, token: str | None = None) -> Outcome:
-        """Rotate a secret and wait for the end.
+        """Switch rotation on without rotating or testing anything.
 
         Args:
-            secret_id: The secret, whose rotation must be enabled.
+            secret_id: The secret.
+            function_arn: The function that rotates it.
+            rules: ``RotationRules`` as in the API; none for rotation by hand only.
+
+        Raises:
+            ServiceError: As ``RotateSecret`` would answer.
+        """
+        request = {"RotationLambdaARN": function_arn, "RotationRules": dict(rules or {})}
+        with self._lock:
+            secret = self._operations.find(secret_id)
+            secret.rotation = self._operations.planned_rotation(secret, request)
+
+    def rotate(self, secret_id: str, token: str | None = None) -> Outcome:
+        """Rotate a secret as ``RotateSecret`` does, and wait for the end.
+
+        Args:
+            secret_id: The secret; how it is rotated must be configured.
             token: The id of the version to make; a new one when omitted.
 
         Returns:
@@ -436,10 +432,12 @@ class SecretsManagerService:
             ServiceError: The service refuses to rotate, as ``RotateSecret`` would.
         """
         token = token or str(uuid4())
-        secret = self.prepare_rotation(secret_id, token)
+        self.prepare_rotation(secret_id, token)
+        with self._lock:
+            secret = self._operations.find(secret_id)
         return self._drive(secret, token)
 
-    def prepare_rotation(self, secret_id: str, token: str) -> Secret:
+    def prepare_rotation(self, secret_id: str, token: str) -> None:
         """Put AWSPENDING on a version without a value, and invoke nothing.
 
         Raises:
@@ -447,30 +445,8 @@ class SecretsManagerService:
         """
         with self._lock:
             secret = self._operations.find(secret_id)
-            self._operations.configure_rotation(secret, {})
-            self._operations.start_rotation(secret, token)
-            return secret
-
-    def invoke_step(self, secret_id: str, token: str, step: str) -> None:
-        """Invoke the secret's function for one step.
-
-        Raises:
-            BaseException: What the function raises.
-        """
-        with self._lock:
-            secret = self._operations.find(secret_id)
-        mark = INVOCATION.set(str(uuid4()))
-        try:
-            self._invoke_for(secret, token, step)
-        finally:
-            INVOCATION.reset(mark)
-
-    def _invoke_for(self, secret: Secret, token: str, step: str) -> None:
-        rotation = secret.rotation
-        if rotation is None:
-            raise _not_invocable()
-        rotation_token = rotation.tokens.get(token)
-        self._invoke(rotation.function_arn, event_for(step, secret.arn, token, rotation_token))
+            rotation = self._operations.planned_rotation(secret, {})
+            self._operations.start_rotation(secret, rotation, token)
 
     def abandon(self, secret_id: str, token: str) -> None:
         """Take AWSPENDING off a version, as an operator does whose rotation is stuck.
@@ -478,11 +454,7 @@ class SecretsManagerService:
         Raises:
             ServiceError: AWSPENDING is not on that version.
         """
-        request = {
-            "SecretId": secret_id,
-            "VersionStage": PENDING,
-            "RemoveFromVersionId": token,
-        }
+        request = {"SecretId": secret_id, "VersionStage": PENDING, "RemoveFromVersionId": token}
         with self._lock:
             self._operations.update_secret_version_stage(request)
 
@@ -495,80 +467,74 @@ class SecretsManagerService:
         """Start a rotation, or its test, and answer at once (``RotateSecret``)."""
         secret = self._operations.find(request["SecretId"])
         token = request.get("ClientRequestToken") or str(uuid4())
-        self._operations.configure_rotation(secret, request)
-        rotation = secret.rotation
-        if rotation is None or (
-            self.invoke is None and rotation.function_arn not in self.functions
-        ):
-            raise _not_invocable()
-        answer = {"ARN": secret.arn, "Name": secret.name, "VersionId": token}
-        running = rotation.running == token
-        wanted = self._operations.start_rotation(secret, token)
-        if wanted and not running:
-            immediately = request.get("RotateImmediately", True)
-            if immediately:
-                rotation.running = token
-            work = self._drive if immediately else self._test
+        rotation = self._operations.planned_rotation(secret, request)
+        self._require_function(rotation.function_arn)
+        wanted = self._operations.start_rotation(secret, rotation, token)
+        # A repeated request does not start a rotation twice.
+        if wanted and rotation.running != token:
+            rotation.running = token
+            work = self._drive if request.get("RotateImmediately", True) else self._test
             thread = Thread(target=work, args=(secret, token), name=f"rotation of {secret.name}")
+            self._threads = [each for each in self._threads if each.is_alive()]
             self._threads.append(thread)
             thread.start()
-        return answer
+        return {"ARN": secret.arn, "Name": secret.name, "VersionId": token}
 
     def _drive(self, secret: Secret, token: str) -> Outcome:
         """Carry out a rotation whose AWSPENDING is in place."""
-        first = len(self.requests)
-        invocation = INVOCATION.set(str(uuid4()))
-        mine = INVOCATION.get()
-        try:
+        first, steps, attempts = len(self.requests), list[Step](), 0
+        with _invocation() as invocation:
             self._record("RotationStarted", secret.arn)
-            steps, attempts = run_steps(
-                lambda step: self._invoke_for(secret, token, step),
-                attempts=1 + self.retries,
-                wait=lambda attempt: time.sleep(self.backoff * 2 ** (attempt - 1)),
-                goes_on=lambda: token in self._under_way(secret),
-            )
-        finally:
-            INVOCATION.reset(invocation)
+            for attempts in range(1, self.retries + 2):
+                steps += run_steps(lambda step: self._invoke(secret, token, step))
+                if steps[-1].error is None or not self._goes_on(secret, token):
+                    break
+                if attempts <= self.retries:
+                    time.sleep(self.backoff * 2 ** (attempts - 1))
         with self._lock:
-            error = steps[-1].error
-            pending = secret.versions.pending()
-            if error is None and pending is not None:
-                error = RotationFailed(f"AWSPENDING was left on version {pending}.")
-            rotation = secret.rotation
-            if rotation is not None:
-                rotation.running = None
-                if error is None:
-                    rotation.last_rotated = self.now()
-                    rotation.tokens.pop(token, None)
+            error = steps[-1].error or _left_behind(secret)
+            if secret.rotation is not None:
+                self._conclude(secret.rotation, token, succeeded=error is None)
             self._record("RotationFailed" if error else "RotationSucceeded", secret.arn)
-            calls = [each for each in self.requests[first:] if _made_by_function(each, mine)]
-            outcome = Outcome(
-                secret.arn, token, steps, attempts, error is None, error=error, calls=calls
-            )
+            calls = [each for each in self.requests[first:] if each.made_by(invocation)]
+            outcome = Outcome(secret.arn, token, steps, attempts, error is None, error, calls)
             self.outcomes.append(outcome)
         return outcome
 
-    def _under_way(self, secret: Secret) -> set[str | None]:
-        """Give the versions for which a rotation may go on: AWSPENDING's and AWSCURRENT's."""
+    def _goes_on(self, secret: Secret, token: str) -> bool:
+        """Tell whether a failed rotation is tried again: not if it was abandoned meanwhile."""
         with self._lock:
             labels = secret.versions.labels
-            return {labels.get(PENDING), labels.get(CURRENT)}
+            return token in {labels.get(PENDING), labels.get(CURRENT)}
+
+    def _conclude(self, rotation: Rotation, token: str, *, succeeded: bool) -> None:
+        rotation.running = None
+        if succeeded:
+            rotation.last_rotated = self.now()
+            rotation.tokens.pop(token, None)
+            if rotation.schedule is not None:
+                rotation.next_window = rotation.schedule.next_window(self.now())
 
     def _test(self, secret: Secret, token: str) -> None:
         """Run testSecret alone on a temporary version (``RotateImmediately=False``)."""
         with self._lock:
-            if self.test_version == "copy":
-                current = secret.versions.read()
+            current = secret.versions.by_id.get(secret.versions.labels.get(CURRENT, ""))
+            if self.test_version == "copy" and current is not None and current.value is not None:
                 copy = Version(token, current.value, self.now(), current.key_id)
                 versions = secret.versions.put(copy, [PENDING], secret.arn)
                 self._operations.write(secret, versions, settled=True)
-        step = invoke_timed(lambda: self._invoke_for(secret, token, TEST), TEST)
+        first = len(self.requests)
+        with _invocation() as invocation:
+            step = invoke_timed(lambda step: self._invoke(secret, token, step), TEST)
         with self._lock:
-            secret.versions = secret.versions.without(token)
-            name = "TestRotationSucceeded" if step.error is None else "TestRotationFailed"
+            secret.versions = secret.versions.concluded(token)
+            if secret.rotation is not None:
+                secret.rotation.running = None
+            name = "TestRotationFailed" if step.error else "TestRotationSucceeded"
             self._record(name, secret.arn)
+            calls = [each for each in self.requests[first:] if each.made_by(invocation)]
             self.outcomes.append(
-                Outcome(secret.arn, token, [step], 1, step.error is None, error=step.error)
+                Outcome(secret.arn, token, [step], 1, step.error is None, step.error, calls)
             )
 
     # -- time ------------------------------------------------------------------------------------
@@ -590,23 +556,20 @@ class SecretsManagerService:
         until = self.now() + delta
         outcomes = []
         while (due := self._next_due(until)) is not None:
-            opens, secret = due
+            secret, rotation, opens = due
             self._ahead += max(opens - self.now(), timedelta(0))
             with self._lock:
-                rotation = secret.rotation
-                if rotation is not None and rotation.schedule is not None:
+                if rotation.schedule is not None:
                     rotation.next_window = rotation.schedule.next_window(opens)
-                token = secret.versions.pending() or str(uuid4())
+                token = secret.versions.pending()
             outcomes.append(self.rotate(secret.arn, token))
         self._ahead += max(until - self.now(), timedelta(0))
-        with self._lock:
-            self._operations.remove_deleted()
         return outcomes
 
-    def _next_due(self, until: datetime) -> tuple[datetime, Secret] | None:
+    def _next_due(self, until: datetime) -> tuple[Secret, Rotation, datetime] | None:
         with self._lock:
             due = [
-                (secret.rotation.next_window.opens, secret.name, secret)
+                (secret, secret.rotation, secret.rotation.next_window.opens)
                 for secret in self._operations.secrets.values()
                 if secret.deleted is None
                 and secret.rotation is not None
@@ -614,10 +577,7 @@ class SecretsManagerService:
                 and secret.rotation.next_window is not None
                 and secret.rotation.next_window.opens <= until
             ]
-        if not due:
-            return None
-        opens, _, secret = min(due)
-        return opens, secret
+        return min(due, key=lambda each: each[2], default=None)
 
     def _record(self, name: str, arn: str) -> None:
         moment = self.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -625,32 +585,35 @@ class SecretsManagerService:
         self.events.append(event)
 
 
-def _not_invocable() -> ServiceError:
-    return ServiceError(
-        "AccessDeniedException",
-        "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function "
-        "policy grants access to the principal secretsmanager.amazonaws.com.",
-    )
+@contextmanager
+def _invocation() -> Iterator[str]:
+    """Mark this thread's requests as those of one rotation's function."""
+    name = str(uuid4())
+    mark = INVOCATION.set(name)
+    try:
+        yield name
+    finally:
+        INVOCATION.reset(mark)
 
 
-def _made_by_function(request: Request, invocation: str | None) -> bool:
-    """Tell whether a rotation's function made a request: in this process, or as a Lambda."""
-    if request.invocation is not None:
-        return request.invocation == invocation
-    return (request.caller or "").startswith("exec-env/AWS_Lambda")
+def _left_behind(secret: Secret) -> RotationFailed | None:
+    """Say what a rotation must not end with: AWSPENDING on a version that is not AWSCURRENT."""
+    pending = secret.versions.pending()
+    if pending is None:
+        return None
+    return RotationFailed(f"AWSPENDING was left on version {pending}, which is not AWSCURRENT.")
 
 
-def _caller(user_agent: str) -> str | None:
-    """Read who a User-Agent says it is: ``app/`` (AWS_SDK_UA_APP_ID), ``exec-env/`` (Lambda)."""
-    parts = user_agent.split()
-    for prefix in ("app/", "exec-env/"):
-        for part in parts:
-            if part.startswith(prefix):
-                return part
-    return None
+def _structure(body: bytes) -> dict[str, Any]:
+    """Read a request's JSON.
 
-
-def _error(error: ServiceError) -> tuple[int, bytes]:
-    known = error.code in service_model().shape_names
-    body = {"__type": error.code, ("Message" if known else "message"): error.message}
-    return 400, json.dumps(body).encode()
+    Raises:
+        ServiceError: ``SerializationException`` where it is none, or no structure.
+    """
+    try:
+        request = json.loads(body or b"{}")
+    except ValueError:
+        request = None
+    if not isinstance(request, dict):
+        raise ServiceError("SerializationException", "The request is no JSON structure.")
+    return request

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, Final
 
 from botocore.loaders import Loader
-from botocore.model import ServiceModel, Shape
+from botocore.model import ListShape, ServiceModel, Shape, StructureShape
 
 from local.secretsmanager.errors import ServiceError
 
@@ -76,48 +76,48 @@ def _violations(shape: Shape, value: object, path: str) -> Iterator[str]:
         raise ServiceError(
             "SerializationException", f"{path or 'The request'} is not a {shape.type_name}."
         )
-    if isinstance(value, dict):
+    if isinstance(shape, StructureShape) and isinstance(value, dict):
         yield from _member_violations(shape, value, path)
-    elif isinstance(value, list):
+    elif isinstance(shape, ListShape) and isinstance(value, list):
         for position, each in enumerate(value, 1):
             yield from _violations(shape.member, each, f"{path}.{position}.member")
-    for constraint in _constraints(shape, value):
+    for constraint in (*_outside(shape, value), *_misspelt(shape, value)):
         # A value may be a secret's; its place says enough.
         shown = "" if shape.metadata.get("sensitive") else f" '{value}'"
         yield f"Value{shown} at '{path}' failed to satisfy constraint: Member must {constraint}"
 
 
-def _member_violations(shape: Shape, value: Mapping[str, Any], path: str) -> Iterator[str]:
+def _member_violations(shape: StructureShape, value: Mapping[str, Any], path: str) -> Iterator[str]:
     for name, member in shape.members.items():
         place = f"{path}.{_lowered(name)}" if path else _lowered(name)
         if value.get(name) is not None:
             yield from _violations(member, value[name], place)
         elif name in shape.required_members:
-            yield (f"Value null at '{place}' failed to satisfy constraint: Member must not be null")
+            yield f"Value null at '{place}' failed to satisfy constraint: Member must not be null"
 
 
-def _constraints(shape: Shape, value: object) -> Iterator[str]:
-    """Name the constraints of one shape that a value breaks."""
-    metadata = shape.metadata
-    if shape.type_name == "blob":
-        return  # its limit counts bytes, not the characters of its base64
-    if isinstance(value, str | list):
-        if len(value) < metadata.get("min", 0):
-            yield f"have length greater than or equal to {metadata['min']}"
-        if len(value) > metadata.get("max", len(value)):
-            yield f"have length less than or equal to {metadata['max']}"
+def _outside(shape: Shape, value: object) -> Iterator[str]:
+    """Name the limits on length or size that a value breaks."""
+    if isinstance(value, str | list) and shape.type_name != "blob":
+        # A blob's limit counts its bytes, not the characters of its base64.
+        measured, what = len(value), "have length"
     elif isinstance(value, int) and not isinstance(value, bool):
-        if value < metadata.get("min", value):
-            yield f"have value greater than or equal to {metadata['min']}"
-        if value > metadata.get("max", value):
-            yield f"have value less than or equal to {metadata['max']}"
-    if isinstance(value, str):
-        allowed = metadata.get("enum")
-        if allowed and value not in allowed:
-            yield f"satisfy enum value set: [{', '.join(allowed)}]"
-        pattern = metadata.get("pattern")
-        if pattern and not re.search(rf"\A(?:{pattern})\Z", value):
-            yield f"satisfy regular expression pattern: {pattern}"
+        measured, what = value, "have value"
+    else:
+        return
+    if measured < shape.metadata.get("min", measured):
+        yield f"{what} greater than or equal to {shape.metadata['min']}"
+    if measured > shape.metadata.get("max", measured):
+        yield f"{what} less than or equal to {shape.metadata['max']}"
+
+
+def _misspelt(shape: Shape, value: object) -> Iterator[str]:
+    """Name the enumerations and patterns that a text does not follow."""
+    allowed, pattern = shape.metadata.get("enum"), shape.metadata.get("pattern")
+    if allowed and value not in allowed:
+        yield f"satisfy enum value set: [{', '.join(allowed)}]"
+    if pattern and isinstance(value, str) and not re.fullmatch(pattern, value):
+        yield f"satisfy regular expression pattern: {pattern}"
 
 
 def _lowered(name: str) -> str:

@@ -25,6 +25,9 @@ A rotation begins with a version that has a label and **no value**: reading it i
 :class:`Versions` is immutable; each operation gives a new one. So a reader may be handed an older
 one (reads are eventually consistent), and a refused operation cannot leave half of its effect.
 
+Not documented, and allowed here because it is the worse of the two for a function that does it:
+moving AWSCURRENT to a version that has no value.
+
 Sources: the API reference of ``PutSecretValue``, ``GetSecretValue`` and
 ``UpdateSecretVersionStage``, and the user guide's page on a secret's versions.
 """
@@ -145,9 +148,9 @@ class Versions:
         attached = dict(self.labels)
         for label in sorted(wanted, key=lambda each: (each == CURRENT, each)):
             attached = _attached(attached, label, version.version_id)
-        return replace(
-            self, by_id={**self.by_id, version.version_id: version}, labels=attached
-        )._within_limit(version.version_id)
+        _limit(attached, version.version_id)
+        by_id = {**self.by_id, version.version_id: version}
+        return replace(self, by_id=by_id, labels=attached)
 
     def reserve(self, version_id: str, now: datetime) -> Self:
         """Start a rotation: AWSPENDING on a version that has no value yet."""
@@ -177,15 +180,23 @@ class Versions:
                 "ResourceNotFoundException",
                 f"Secrets Manager can't find the specified secret value for VersionId: {move_to}",
             )
-        return replace(self, labels=_attached(self.labels, label, move_to))._within_limit(move_to)
+        attached = _attached(self.labels, label, move_to)
+        _limit(attached, move_to)
+        return replace(self, labels=attached)
 
-    def without(self, version_id: str) -> Self:
-        """Remove a version and its labels: the temporary one of a test of the rotation."""
-        return replace(
-            self,
-            by_id={each: version for each, version in self.by_id.items() if each != version_id},
-            labels={label: holder for label, holder in self.labels.items() if holder != version_id},
-        )
+    def concluded(self, version_id: str) -> Self:
+        """End a test of the rotation: AWSPENDING goes, and the temporary version with it.
+
+        A version that got another label meanwhile stays: a function that promoted it is to be
+        found out, not helped.
+        """
+        labels = {each: where for each, where in self.labels.items() if each != PENDING}
+        by_id = {
+            each: version
+            for each, version in self.by_id.items()
+            if each != version_id or version_id in labels.values()
+        }
+        return replace(self, by_id=by_id, labels=labels)
 
     def purged(self, now: datetime) -> Self:
         """Remove what Rule 6 allows: the oldest deprecated versions above 100."""
@@ -198,14 +209,6 @@ class Versions:
         kept = {each: version for each, version in self.by_id.items() if each not in surplus}
         return replace(self, by_id=kept)
 
-    def _within_limit(self, version_id: str) -> Self:
-        if len(self.labels_of(version_id)) > LABELS_PER_VERSION:
-            raise ServiceError(
-                "LimitExceededException",
-                f"A version can have at most {LABELS_PER_VERSION} staging labels.",
-            )
-        return self
-
 
 def _attached(labels: Mapping[str, str], label: str, version_id: str) -> dict[str, str]:
     """Put a label on a version, and AWSPREVIOUS where AWSCURRENT was (Rules 2 and 3)."""
@@ -214,6 +217,14 @@ def _attached(labels: Mapping[str, str], label: str, version_id: str) -> dict[st
     if label == CURRENT and left is not None and left != version_id:
         attached[PREVIOUS] = left
     return attached
+
+
+def _limit(labels: Mapping[str, str], version_id: str) -> None:
+    if list(labels.values()).count(version_id) > LABELS_PER_VERSION:
+        raise ServiceError(
+            "LimitExceededException",
+            f"A version can have at most {LABELS_PER_VERSION} staging labels.",
+        )
 
 
 def _refusal(
