@@ -37,6 +37,8 @@ class Rotation:
         self.store = store
         self.settings = settings
         self.deadline = deadline
+        self.facts: dict[str, str] = {}
+        """What the step's log line should tell besides: the strategy, how it logged in."""
         self._redactor = redactor
         self.refresh()
 

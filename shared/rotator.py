@@ -159,7 +159,7 @@ class Rotator(ABC):
             msg = f"Strategy {name} of {rotation.secret_id} needs an administrator."
             raise StrategyNeedsAdministrator(msg)
         password = self.settings.password_policy.generate()
-        pending, labels = self._strategy(name).next_login(current, password, description)
+        pending, labels = self._strategy(name, rotation).next_login(current, password, description)
         rotation.learn(pending)
         if description.tags.get(Tag.READER_HOSTS, "").strip():
             labels.append(Label.READERS)
@@ -179,7 +179,7 @@ class Rotator(ABC):
         for _ in range(OVERTAKEN_ROUNDS):
             self._require_engine(rotation.pending, rotation)
             try:
-                self._strategy(rotation.strategy).apply(rotation)
+                self._strategy(rotation.strategy, rotation).apply(rotation)
             except Overtaken:
                 rotation.refresh()
                 if self._action(rotation) is Action.DONE:
@@ -191,7 +191,7 @@ class Rotator(ABC):
 
     def _verify(self, rotation: Rotation) -> None:
         self._require_engine(rotation.pending, rotation)
-        self._strategy(rotation.strategy).verify(rotation)
+        self._strategy(rotation.strategy, rotation).verify(rotation)
 
     def _probe(self, rotation: Rotation) -> None:
         description = rotation.description
@@ -199,17 +199,18 @@ class Rotator(ABC):
         current = rotation.current
         self._require_engine(current, rotation)
         name = choose_strategy(current, description.tags, self.settings.strategy)
-        self._strategy(name).probe(rotation)
+        self._strategy(name, rotation).probe(rotation)
 
     def _promote(self, rotation: Rotation) -> None:
         """Promote what has just logged in (rule 4)."""
         self._require_engine(rotation.pending, rotation)
-        strategy = self._strategy(rotation.strategy)
+        strategy = self._strategy(rotation.strategy, rotation)
         strategy.require_login(rotation, rotation.pending)
         rotation.require_same_current()
         rotation.promote()
 
-    def _strategy(self, name: StrategyName) -> Strategy:
+    def _strategy(self, name: StrategyName, rotation: Rotation) -> Strategy:
+        rotation.facts["strategy"] = name
         return STRATEGIES[name](self._databases)
 
     def _require_engine(self, login: Login, rotation: Rotation) -> None:

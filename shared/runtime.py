@@ -21,7 +21,7 @@ from botocore.config import Config
 
 from shared.deadline import Deadline
 from shared.errors import RotationError
-from shared.lifecycle import Action
+from shared.lifecycle import Action, Source
 from shared.model import RotationEvent
 from shared.redaction import Redactor
 from shared.rotation import Rotation
@@ -42,6 +42,14 @@ if TYPE_CHECKING:
 
 METRICS_NAMESPACE = "SecretRotation"
 SERVICE = "rotation"
+
+HEALTHY = Source.CURRENT.name
+"""With which password a rotation logs in when nothing has to be recovered."""
+
+PLAINTEXT_WARNING = (
+    'The secret says "ssl": false: passwords cross the network in clear or nearly so. Remove it as '
+    "soon as the server speaks TLS."
+)
 
 CLIENT_CONFIG = Config(
     connect_timeout=CONNECT_TIMEOUT_SECONDS,
@@ -128,32 +136,25 @@ class _Invocation:
         self._clients = clients
         self._logger = logger
         self._began = time.monotonic()
+        self._facts: dict[str, str] = {}
         self.redactor = Redactor()
 
     def run(self, raw_event: Mapping[str, Any], context: "LambdaContext") -> None:
         """Carry out the step and report how it ended."""
-        step = "unknown"
         try:
             event = RotationEvent.parse(_event(raw_event))
-            step = event.step.value
-            self._logger.append_keys(secret=event.secret_id, token=event.token, step=step)
+            self._logger.append_keys(
+                secret=event.secret_id, token=event.token, step=event.step.value
+            )
             self.redactor.learn(event.rotation_token)
             action = self._rotate(event, context)
-        except RotationError as error:
-            self._failed(step, type(error).__name__, self.redactor.scrub(str(error)))
-            message, advice = (self.redactor.scrub(t) for t in (error.message, error.advice))
-            raise type(error)(message, hint=advice) from None
-        except Exception as error:  # noqa: BLE001 (the boundary: whatever it is, scrub it)
-            name = type(error).__name__
-            self._logger.error(
-                self.redactor.scrub("".join(traceback.format_tb(error.__traceback__)))
-            )
-            self._failed(step, name, f"Unexpected {name}; see the line before.")
-            msg = (
-                f"Unexpected {name}; the log has the place, not the text, which may quote a value."
-            )
-            raise UnexpectedError(msg) from None
-        self._succeeded(step, action)
+        except Exception as error:  # noqa: BLE001 (the boundary: whatever it is, it is scrubbed)
+            reported = self._reported(error)
+        else:
+            self._succeeded(action)
+            return
+        # Raised here, where no other exception hangs on it as its context.
+        raise reported
 
     def _rotate(self, event: RotationEvent, context: "LambdaContext") -> Action:
         deadline = Deadline(context.get_remaining_time_in_millis() / 1000)
@@ -162,25 +163,43 @@ class _Invocation:
         trust = _trust(settings.ca_file)
         rotator = self._rotator(store, settings, trust, self._clients.rds)
         rotation = Rotation(event, store, settings, deadline, self.redactor)
+        self._facts = rotation.facts
         return rotator.run(rotation)
 
-    def _succeeded(self, step: str, action: Action) -> None:
-        milliseconds = self._milliseconds()
-        self._logger.info("step succeeded", action=action.name, milliseconds=milliseconds)
-        self._count("StepSucceeded", step=step, milliseconds=milliseconds)
+    def _succeeded(self, action: Action) -> None:
+        if "plaintext" in self._facts:
+            self._logger.warning(PLAINTEXT_WARNING)
+        self._logger.info("step succeeded", action=action.name, **self._report())
+        self._count("StepSucceeded")
+        if self._facts.get("logged_in_with", HEALTHY) != HEALTHY:
+            self._count("Recovered")
 
-    def _failed(self, step: str, cause: str, text: str) -> None:
-        milliseconds = self._milliseconds()
-        self._logger.error(text, cause=cause, milliseconds=milliseconds)
-        self._count("StepFailed", step=step, milliseconds=milliseconds, cause=cause)
+    def _reported(self, error: Exception) -> Exception:
+        """Log a failure, and return what Lambda may see of it."""
+        cause = type(error).__name__
+        if isinstance(error, RotationError):
+            message, advice = (self.redactor.scrub(t) for t in (error.message, error.advice))
+            reported: Exception = type(error)(message, hint=advice)
+        else:
+            places = "".join(traceback.format_tb(error.__traceback__))
+            self._logger.error("unexpected error", places=places)
+            reported = UnexpectedError(
+                f"Unexpected {cause}: a defect. The log has the place; not the text, since it may "
+                "quote a value."
+            )
+        self._logger.error(str(reported), cause=cause, **self._report())
+        self._count("StepFailed")
+        self._count("StepFailedByCause", cause=cause)
+        return reported
 
-    def _milliseconds(self) -> int:
-        return round((time.monotonic() - self._began) * 1000)
+    def _report(self) -> dict[str, Any]:
+        return {**self._facts, "milliseconds": round((time.monotonic() - self._began) * 1000)}
 
-    def _count(self, metric: str, *, milliseconds: int, **dimensions: str) -> None:
+    @staticmethod
+    def _count(metric: str, **dimensions: str) -> None:
+        """Write one count in CloudWatch's embedded metric format, a log line of its own."""
         metrics = EphemeralMetrics(namespace=METRICS_NAMESPACE, service=SERVICE)
         metrics.add_metric(name=metric, unit=MetricUnit.Count, value=1)
-        metrics.add_metric(name="Duration", unit=MetricUnit.Milliseconds, value=milliseconds)
         for name, value in dimensions.items():
             metrics.add_dimension(name=name, value=value)
         metrics.flush_metrics()

@@ -75,6 +75,8 @@ class Databases:
 
     def connect(self, rotation: Rotation, login: Login) -> Session:
         """Log in."""
+        if not login.tls:
+            rotation.facts["plaintext"] = login.host
         return self._connect(login, rotation.deadline)
 
     def connect_administrator(
@@ -234,6 +236,7 @@ class SingleUser(Strategy):
         require_same_user(rotation)
         found = find_login(self.databases, rotation)
         if found is None:
+            rotation.facts["logged_in_with"] = "ADMINISTRATOR"
             self.reset(rotation)
             return
         source, meaning, version_id, login, session = found
@@ -474,6 +477,7 @@ def find_login(databases: Databases, rotation: Rotation) -> Found | None:
             except LoginRefused:
                 refused.append(login.password)
                 continue
+            rotation.facts["logged_in_with"] = source.name
             return source, meaning, version_id, login, session
     if has_administrator:
         return None

@@ -84,11 +84,11 @@ class PostgresSession(Session):
         Advisory locks do not hold behind a pooler in transaction mode: use the database's address.
         """
         key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
-        if self._run("SELECT pg_try_advisory_lock(%s)", key)[0][0]:
+        if self._run("SELECT pg_catalog.pg_try_advisory_lock(%s)", key)[0][0]:
             return False
         milliseconds = max(1, int(seconds * 1000))
         with self._transaction(lock_milliseconds=milliseconds):
-            self._run("SELECT pg_advisory_lock(%s)", key, seconds=seconds)
+            self._run("SELECT pg_catalog.pg_advisory_lock(%s)", key, seconds=seconds)
         return True
 
     def change_password(self, username: str, password: str) -> None:
@@ -98,11 +98,12 @@ class PostgresSession(Session):
 
     def account_problem(self, username: str) -> DatabaseError | None:
         """Look at the role; see :meth:`shared.session.Session.account_problem`."""
-        rows = self._run(
-            "SELECT rolcanlogin, rolvaliduntil < now(), rolvaliduntil::text"
-            " FROM pg_roles WHERE rolname = %s",
-            username,
-        )
+        with self._transaction():
+            rows = self._run(
+                "SELECT rolcanlogin, rolvaliduntil < now(), rolvaliduntil::text"
+                " FROM pg_roles WHERE rolname = %s",
+                username,
+            )
         if not rows:
             return AccountMissing(f"There is no role {username}.")
         can_log_in, expired, until = rows[0]
@@ -116,10 +117,11 @@ class PostgresSession(Session):
 
     def made(self, pair: Pair) -> bool | None:
         """Read the second role's comment; see :meth:`shared.session.SecondUser.made`."""
-        rows = self._run(
-            "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = %s",
-            pair.second,
-        )
+        with self._transaction():
+            rows = self._run(
+                "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = %s",
+                pair.second,
+            )
         return rows[0][0] == mark(pair) if rows else None
 
     def adoption(self, pair: Pair) -> str:
