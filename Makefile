@@ -13,7 +13,7 @@ export SAM_CLI_TELEMETRY := 0
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: setup environment sam-environment node-environment
+.PHONY: setup environment sam-environment lambda-environment node-environment
 setup: environment ## make .venv from the lock and bring the database servers; quick when done
 	@$(PYTHON_HERE) -m local.servers fetch
 
@@ -23,6 +23,10 @@ environment:
 # Of its own: the SAM CLI pins an older boto3.
 sam-environment:
 	@local/setup.sh .venv-sam requirements/sam.txt
+
+# What Lambda's own runtime has, in Lambda's Python version, to start built functions with.
+lambda-environment: environment
+	@PYTHON="$$($(PYTHON_HERE) -m local.interpreter)" local/setup.sh .venv-lambda requirements/lambda.txt
 
 # The policy simulator of the deployment tests.
 node-environment:
@@ -36,10 +40,10 @@ demo: setup ## watch PostgreSQL, MySQL and MariaDB passwords rotate on real serv
 test: setup ## the tests, under ten minutes
 	@$(PYTHON_HERE) -m pytest -m "not matrix and not deploy"
 
-test-deploy: setup build node-environment ## the built functions, the template and its policies
+test-deploy: setup build lambda-environment node-environment ## the built functions, the template and its policies
 	@$(PYTHON_HERE) -m pytest -m deploy
 
-test-all: setup build node-environment ## everything, the long matrices too
+test-all: setup build lambda-environment node-environment ## everything, the long matrices too
 	@$(PYTHON_HERE) -m pytest
 
 coverage: setup ## the tests once more, with a report of what they do not reach
@@ -82,4 +86,4 @@ clean: ## remove what builds and tests leave behind
 	@find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove the environments, too
-	@rm -rf .venv .venv-sam tests/deployment/node_modules
+	@rm -rf .venv .venv-sam .venv-lambda tests/deployment/node_modules

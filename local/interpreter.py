@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -66,3 +67,10 @@ def _candidates(version: str) -> Iterator[str]:
 
 def _numbers(folder: Path) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", folder.name)]
+
+
+if __name__ == "__main__":
+    try:
+        print(find_interpreter())
+    except InterpreterMissing as error:
+        sys.exit(str(error))

@@ -1,0 +1,73 @@
+"""A secret of a real user on a real server, in a Secrets Manager of its own, for one function."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from local.lambda_runtime.runtime import LambdaRuntime
+from local.secretsmanager import SecretsManagerService
+from local.servers import Server, start
+from local.servers.server import random_password
+
+FUNCTIONS = {"postgres": "PostgresRotator", "mysql": "MysqlRotator", "mariadb": "MysqlRotator"}
+"""The function of the template that rotates each engine's secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """What a function finds around it.
+
+    Attributes:
+        server: The database server, with a user ``app``.
+        service: Holds that user's secret, whose rotation function is `runtime`.
+        runtime: The function.
+        secret: The secret's ARN.
+    """
+
+    server: Server
+    service: SecretsManagerService
+    runtime: LambdaRuntime
+    secret: str
+
+
+@contextmanager
+def scratch(
+    kind: str,
+    start_function: Callable[[Mapping[str, str]], LambdaRuntime],
+    name: str | None = None,
+) -> Iterator[Scratch]:
+    """Start a server, an endpoint and a function, and make the secret.
+
+    Args:
+        kind: The server, such as ``postgres`` or ``mysql``.
+        start_function: Returns the function for the variables that lead it here.
+        name: The secret's name.
+
+    Raises:
+        ServerUnavailable: The server cannot be had.
+    """
+    service = SecretsManagerService(retries=0)
+    with start(kind) as server, service.endpoint() as endpoint:
+        password = random_password()
+        server.create_user("app", password)
+        secret = service.create_secret(
+            name or f"example/{kind}",
+            {
+                "engine": server.engine,
+                "host": server.host,
+                "port": server.port,
+                "dbname": server.database,
+                "username": "app",
+                "password": password,
+            },
+        )
+        environment = endpoint.environment() | {"DATABASE_CA_FILE": str(server.ca_file)}
+        with start_function(environment) as runtime:
+            function = f"arn:aws:lambda:{service.region}:{service.account}:function:{kind}"
+            service.functions[function] = lambda event: _discard(runtime.invoke(event))
+            service.enable_rotation(secret, function)
+            yield Scratch(server, service, runtime, secret)
+
+
+def _discard(_: object) -> None:
+    """Secrets Manager looks at no function's result."""
