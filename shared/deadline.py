@@ -44,6 +44,16 @@ class Deadline:
             raise OutOfTime(msg)
         return min(at_most, remaining)
 
+    def require(self, seconds: float, purpose: str) -> None:
+        """Make sure that ``purpose``, which must not be broken off, has its time.
+
+        Raises:
+            OutOfTime: Less than ``seconds`` is left; ``purpose`` was not begun.
+        """
+        if self.remaining() < seconds:
+            msg = f"Less than {seconds:.0f} seconds are left to {purpose}."
+            raise OutOfTime(msg)
+
     def pause(self, seconds: float) -> None:
         """Wait, but not beyond the end."""
         self._sleep(max(0.0, min(seconds, self.remaining())))

@@ -184,12 +184,9 @@ class Rotation:
         else:
             ids = [self.description.holder(LABEL_OF_SOURCE[source])]
         for version_id in ids:
-            version = None if version_id is None else self._stored(version_id)
-            if version is not None:
+            version = version_id and self.store.version(self.secret_id, version_id)
+            if version:
                 yield version
-
-    def _stored(self, version_id: str) -> Version | None:
-        return self.store.version(self.secret_id, version_id)
 
     # Rules 4 and 5: the labels that it moves.
 

@@ -25,6 +25,7 @@ from shared.errors import (
     ReaderBehind,
     RightsDiffer,
     RotationError,
+    Throttled,
 )
 from shared.lifecycle import (
     SEARCH,
@@ -46,6 +47,12 @@ LOCK_SECONDS = 20.0
 
 READER_PAUSE_SECONDS = 0.5
 """Between two tries at a reader that lags behind."""
+
+CHANGE_SECONDS = 5.0
+"""Time that must be left to begin a change: enough to prove it, and to undo it."""
+
+PROMOTION_PAUSE_SECONDS = 0.5
+PROMOTION_PATIENCE_ENDS_SECONDS = 2.0
 
 RIGHTS_MANAGED, RIGHTS_UNTOUCHED = "managed", "untouched"
 
@@ -125,8 +132,6 @@ class Strategy(ABC):
     """One way to bring a new password into force."""
 
     name: ClassVar[StrategyName]
-    promotes_when_set: ClassVar[bool]
-    """Whether applications are shut out between the change and the promotion."""
 
     def __init__(self, databases: Databases) -> None:
         self.databases = databases
@@ -229,7 +234,6 @@ class SingleUser(Strategy):
     """
 
     name = StrategyName.SINGLE_USER
-    promotes_when_set = True
 
     def apply(self, rotation: Rotation) -> None:
         """Find the password in force, change it, prove it, promote."""
@@ -275,6 +279,7 @@ class SingleUser(Strategy):
             PasswordRejected: The server's policy refuses the new password, or the old one again.
         """
         pending = rotation.pending
+        rotation.deadline.require(CHANGE_SECONDS, "change the password")
         try:
             session.change_password(pending.username, pending.password)
         except PasswordRejected:
@@ -282,18 +287,50 @@ class SingleUser(Strategy):
             if not self.databases.accepts(rotation, pending):
                 raise
         try:
-            if not self.databases.accepts(rotation, pending):
-                msg = f"User {pending.username} was refused with the password that was just set."
-                raise ProofFailed(msg)  # noqa: TRY301 (the way back below is shared)
-            self.require_readers(rotation, pending)
-        except (ProofFailed, ReaderBehind):
-            session.change_password(pending.username, old)
+            self._prove(rotation, pending)
+        except RotationError:
+            # Also when the proof was not refused but could not be had: applications would be shut
+            # out until the service repeats the rotation.
+            self._put_back(rotation, session, old)
             raise
 
+    def _prove(self, rotation: Rotation, pending: Login) -> None:
+        if not self.databases.accepts(rotation, pending):
+            msg = f"User {pending.username} was refused with the password that was just set."
+            raise ProofFailed(msg)
+        self.require_readers(rotation, pending)
+
+    @staticmethod
+    def _put_back(rotation: Rotation, session: Session, old: str) -> None:
+        """Bring the old password into force again, if the session still can.
+
+        Raises:
+            PasswordRejected: A password history forbids it; the pending value stays in force, and
+                the repeated rotation promotes it.
+        """
+        try:
+            session.change_password(rotation.pending.username, old)
+        except PasswordRejected:
+            raise
+        except RotationError as error:
+            rotation.facts["put_back"] = type(error).__name__
+
     def promote(self, rotation: Rotation) -> None:
-        """Promote at once, unless the function is set to leave that to finishSecret."""
-        if rotation.settings.promote_in is Step.SET:
-            rotation.promote()
+        """Promote at once, unless the function is set to leave that to finishSecret.
+
+        Applications are shut out until it is done: a throttled call is repeated while time allows.
+        """
+        if rotation.settings.promote_in is not Step.SET:
+            return
+        while True:
+            try:
+                rotation.promote()
+            except Throttled:
+                if rotation.deadline.remaining() < PROMOTION_PATIENCE_ENDS_SECONDS:
+                    raise
+                rotation.deadline.pause(PROMOTION_PAUSE_SECONDS)
+            else:
+                return
 
 
 class SingleUserByAdministrator(SingleUser):
@@ -311,7 +348,6 @@ class AlternatingUsers(Strategy):
     """Two users of equal rights take turns; the administrator prepares the idle one."""
 
     name = StrategyName.ALTERNATING_USERS
-    promotes_when_set = False
 
     def next_login(
         self, current: Login, password: str, description: Description
@@ -405,7 +441,6 @@ class DualPassword(Strategy):
     """The user has two passwords: the new one, and the old one until the next rotation."""
 
     name = StrategyName.DUAL_PASSWORD
-    promotes_when_set = False
 
     def apply(self, rotation: Rotation) -> None:
         """Add the pending password; the current one never stops working."""
