@@ -1,0 +1,1 @@
+"""Rotates passwords of MySQL, MariaDB and Aurora MySQL; see README.md."""

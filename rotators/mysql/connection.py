@@ -1,0 +1,433 @@
+"""One connection to a server: opened under a deadline, over verified TLS, its errors translated.
+
+PyMySQL is told what it would otherwise guess wrongly:
+
+* a password given as ``str`` goes out in Latin-1, so it is given as UTF-8 bytes;
+* a value given as ``bytes`` is rendered ``X'...'``, which ALTER USER does not take, so statements
+  get ``str``;
+* without TLS arguments it talks TLS to nobody in particular, and plaintext if there is no TLS;
+* asked by the server it would send the password in clear, or answer questions of a dialog: a
+  password that can be rotated never needs either;
+* its connect timeout holds for each address of a host, and not for TLS: the socket is opened here.
+"""
+
+import errno
+import importlib.util
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pymysql
+from pymysql.connections import Connection as DriverConnection
+from pymysql.converters import conversions, escape_string
+
+from rotators.mysql import error_codes
+from shared.deadline import Deadline
+from shared.errors import (
+    AccountUnusable,
+    CertificateUntrusted,
+    DatabaseError,
+    HostNameMismatch,
+    LoginRefused,
+    NameNotResolved,
+    OutOfTime,
+    TlsFailed,
+    TlsNotOffered,
+    TlsRequired,
+    Unreachable,
+)
+from shared.model import Login
+from shared.tls import Trust
+
+if TYPE_CHECKING:
+    from pymysql.cursors import Cursor
+
+PROGRAM_NAME = "secret-rotation"
+"""How sessions name themselves (``performance_schema.session_connect_attrs``)."""
+
+CONNECT_SECONDS = 10.0
+"""For all addresses of the host together."""
+ANSWER_SECONDS = 30.0
+"""Longest silence of the server while a statement runs; account changes take milliseconds."""
+LOCK_WAIT_SECONDS = 10
+"""Longest wait of an account change for another session's lock; the servers' own default is a year
+or a day."""
+
+LONGEST_SESSION_SECONDS = 900.0
+"""What a Lambda function may run at most."""
+
+NO_SSL = 2026
+"""The client library's CR_SSL_CONNECTION_ERROR."""
+CANNOT_LOAD_PLUGIN = 2059
+"""The client library's CR_AUTH_PLUGIN_CANNOT_LOAD."""
+WRONG_NAME = frozenset({62, 64})
+"""X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL."""
+
+PLAINTEXT_HINT = (
+    'Remove "ssl": false from the secret. If plaintext must be, add the package `cryptography` to '
+    "rotators/mysql/requirements.txt: MySQL's caching_sha2_password needs it where there is no TLS."
+)
+REQUIRE_SSL_HINT = (
+    'The secret says "ssl": false: an account with REQUIRE SSL, and a server with '
+    "require_secure_transport, refuse the right password as well without TLS. "
+    + error_codes.REFUSED_HINT
+)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user as the servers see it: a name *and* the hosts that it may come from."""
+
+    user: str
+    host: str
+
+    def __str__(self) -> str:
+        return f"'{self.user}'@'{self.host}'"
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """A name of a database, table, column or role, to be quoted in a statement."""
+
+    name: str
+
+
+def _quote_account(account: Account, _mapping: object = None) -> str:
+    return f"'{escape_string(account.user)}'@'{escape_string(account.host)}'"
+
+
+def _quote_identifier(identifier: Identifier, _mapping: object = None) -> str:
+    return "`" + identifier.name.replace("`", "``") + "`"
+
+
+_CONVERSIONS: dict[Any, Any] = {
+    **conversions,
+    Account: _quote_account,
+    Identifier: _quote_identifier,
+}
+
+Argument = str | int | Account | Identifier
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a statement returned; empty for one that returns nothing."""
+
+    columns: list[str]
+    rows: list[Row]
+
+
+def _refuse_plugin(_connection: object) -> None:
+    """Stand in for an authentication plugin that would hand the server the password itself."""
+    raise pymysql.OperationalError(CANNOT_LOAD_PLUGIN, "refused")
+
+
+_PLUGINS: dict[str, Callable[[Any], Any]] = {
+    "mysql_clear_password": _refuse_plugin,
+    "dialog": _refuse_plugin,
+}
+
+
+def plaintext_possible() -> bool:
+    """Say whether the package is there that caching_sha2_password needs without TLS."""
+    return importlib.util.find_spec("cryptography") is not None
+
+
+def open_connection(login: Login, port: int, trust: Trust, deadline: Deadline) -> "Connection":
+    """Log in.
+
+    Args:
+        login: Whom to log in, and where.
+        port: Where the login has no port.
+        trust: Who may vouch for the server.
+        deadline: When to give up at the latest.
+
+    Raises:
+        LoginRefused, AccountUnusable, Unreachable, TlsFailed, ServerBusy, PermissionDenied,
+            StatementFailed: See :mod:`rotators.mysql.error_codes`.
+        OutOfTime: There is no time to begin.
+    """
+    port = port if login.port is None else login.port
+    where = f"{login.host}:{port}"
+    if not login.tls:
+        _log.warning("The secret says ssl: false: the login to %s is not encrypted.", where)
+    opened = _open_socket(login.host, port, deadline)
+    driver: DriverConnection[Cursor] = DriverConnection(
+        host=login.host,
+        port=port,
+        user=login.username,
+        password=login.password.encode(),
+        database=login.dbname,
+        charset="utf8mb4",
+        conv=_CONVERSIONS,
+        ssl=trust.context if login.tls else None,
+        ssl_disabled=not login.tls,
+        read_timeout=deadline.seconds(CONNECT_SECONDS, "log in"),
+        write_timeout=deadline.seconds(CONNECT_SECONDS, "log in"),
+        program_name=PROGRAM_NAME,
+        auth_plugin_map=_PLUGINS,
+        autocommit=None,
+        defer_connect=True,
+    )
+    circumstances = f"Login of {login.username} at {where}"
+    try:
+        driver.connect(opened)
+    except Exception as failure:  # noqa: BLE001 (a server that speaks another protocol: anything)
+        opened.close()
+        # Not chained: the driver's errors and their frames hold the password.
+        raise _login_error(failure, login, circumstances) from None
+    connection = Connection(driver, login, where, deadline)
+    try:
+        if not login.tls and not connection.is_mariadb and not plaintext_possible():
+            # The server had the password's hash in its cache, else RuntimeError would have come.
+            raise _no_plaintext(circumstances)  # noqa: TRY301 (closed here as for all others)
+        connection.prepare()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _open_socket(host: str, port: int, deadline: Deadline) -> socket.socket:
+    """Connect to the first address of the host that answers.
+
+    Raises:
+        NameNotResolved: DNS does not know the host.
+        Unreachable: No address answered in time.
+    """
+    where = f"{host}:{port}"
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):  # UnicodeError: a label that is too long or empty
+        raise NameNotResolved(f"The host name {host} cannot be resolved.") from None
+    patience = time.monotonic() + deadline.seconds(CONNECT_SECONDS, f"connect to {where}")
+    reason = "no address"
+    for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+        left = patience - time.monotonic()
+        if left <= 0:
+            break
+        attempt = socket.socket(family, kind, protocol)
+        # Each address gets its share, so that a silent first one does not use up all the time.
+        attempt.settimeout(left / (len(addresses) - tried))
+        try:
+            attempt.connect(address)
+        except OSError as failure:
+            attempt.close()
+            reason = _why_not(failure)
+            continue
+        attempt.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return attempt
+    raise Unreachable(f"No server could be reached at {where}: {reason}.")
+
+
+def _why_not(failure: OSError) -> str:
+    if isinstance(failure, TimeoutError):
+        return "no answer in time"
+    if isinstance(failure, ConnectionRefusedError):
+        return "the port is closed"
+    return errno.errorcode.get(failure.errno or 0, type(failure).__name__)
+
+
+def _login_error(failure: Exception, login: Login, circumstances: str) -> DatabaseError:
+    """Tell what kept a login from succeeding; never raises, never quotes the driver."""
+    if isinstance(failure, RuntimeError):
+        # PyMySQL misses a package: cryptography without TLS, or PyNaCl for MariaDB's ed25519.
+        return _no_plugin(circumstances) if login.tls else _no_plaintext(circumstances)
+    original = getattr(failure, "original_exception", failure)
+    if isinstance(original, ssl.SSLError):
+        return _tls_error(original, circumstances)
+    if isinstance(original, OSError):
+        return Unreachable(f"{circumstances}: {_why_not(original)}.")
+    code = _code_of(failure)
+    if code is None:
+        return Unreachable(f"{circumstances}: what answers there is no MySQL or MariaDB server.")
+    return _refusal(code, login, circumstances)
+
+
+def _refusal(code: int, login: Login, circumstances: str) -> DatabaseError:
+    if code == NO_SSL:
+        return TlsNotOffered(f"{circumstances}: the server does not offer TLS.")
+    error = error_codes.at_login(code, circumstances)
+    if isinstance(error, LoginRefused) and not login.tls:
+        return LoginRefused(error.message, hint=REQUIRE_SSL_HINT)
+    return error
+
+
+def _tls_error(failure: ssl.SSLError, circumstances: str) -> TlsFailed:
+    if isinstance(failure, ssl.SSLCertVerificationError):
+        # OpenSSL's reason is a fixed sentence; the names are the certificate's and the secret's.
+        reason = failure.verify_message
+        if failure.verify_code in WRONG_NAME:
+            return HostNameMismatch(f"{circumstances}: {reason}")
+        return CertificateUntrusted(f"{circumstances}: {reason}.")
+    return TlsFailed(f"{circumstances}: the TLS handshake failed ({failure.reason}).")
+
+
+def _no_plaintext(circumstances: str) -> TlsRequired:
+    return TlsRequired(
+        f"{circumstances}: MySQL is not logged in to without TLS.", hint=PLAINTEXT_HINT
+    )
+
+
+def _no_plugin(circumstances: str) -> AccountUnusable:
+    return AccountUnusable(
+        f"{circumstances}: the account's authentication plugin is not supported.",
+        hint=error_codes.PLUGIN_HINT,
+    )
+
+
+def _code_of(failure: Exception) -> int | None:
+    code = failure.args[0] if failure.args else None
+    return code if isinstance(failure, pymysql.MySQLError) and isinstance(code, int) else None
+
+
+class Connection:
+    """An authenticated connection that runs statements.
+
+    Args:
+        driver: The open connection; owned by this object from now on.
+        login: Whose login it is.
+        where: ``host:port``, for messages.
+        deadline: When to give up at the latest.
+
+    Attributes:
+        version: As the server greets with it.
+        account: The account that the server found for the login, known after :meth:`prepare`.
+    """
+
+    def __init__(
+        self, driver: "DriverConnection[Cursor]", login: Login, where: str, deadline: Deadline
+    ) -> None:
+        self._driver = driver
+        self._where = where
+        self.login = login
+        self.deadline = deadline
+        self.version = str(driver.get_server_info())  # type: ignore[no-untyped-call]
+        self.account = Account(login.username, "")
+
+    @property
+    def is_mariadb(self) -> bool:
+        """Whether the server calls itself MariaDB (``5.5.5-10.11.6-MariaDB-log``)."""
+        return "mariadb" in self.version.lower()
+
+    def prepare(self) -> None:
+        """Bring the session into a known state, whatever the server's defaults are.
+
+        ``NO_BACKSLASH_ESCAPES`` would change how strings are quoted, ``ANSI_QUOTES`` what a quote
+        is; MariaDB's ``GRANT`` creates a missing user unless told not to. A function that dies
+        without closing its connection gives its advisory lock back when ``wait_timeout`` is over,
+        which is 8 hours unless set.
+
+        Raises:
+            PasswordExpired: MariaDB lets an expired account in, and refuses its first question.
+        """
+        sql_mode = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"
+        if self.is_mariadb:
+            sql_mode += ",NO_AUTO_CREATE_USER"
+        self.run(
+            "prepare the session",
+            "SET SESSION sql_mode = %s, autocommit = 1, lock_wait_timeout = %s, wait_timeout = %s",
+            sql_mode,
+            LOCK_WAIT_SECONDS,
+            int(self.deadline.seconds(LONGEST_SESSION_SECONDS, "prepare the session")) + 1,
+        )
+        # Of several accounts of one name the server takes the one whose host fits best.
+        ((found,),) = self.run("ask which account it is", "SELECT CURRENT_USER()")
+        user, _, host = str(found).rpartition("@")
+        self.account = Account(user, host)
+
+    def run(self, purpose: str, statement: str, *arguments: Argument) -> list[Row]:
+        """Run one statement and return its rows.
+
+        Args:
+            purpose: What it is for, in the infinitive, for messages: no password.
+            statement: With ``%s`` for each argument; a percent sign of its own is ``%%`` if there
+                are arguments.
+            arguments: Rendered by their type: text, number, account or identifier.
+
+        Raises:
+            DatabaseError: One of the subclasses that :mod:`rotators.mysql.error_codes` names.
+        """
+        return self._answer(purpose, statement, arguments, ANSWER_SECONDS).rows
+
+    def records(self, purpose: str, statement: str, *arguments: Argument) -> list[dict[str, Any]]:
+        """Run one statement and return its rows by column name."""
+        answer = self._answer(purpose, statement, arguments, ANSWER_SECONDS)
+        return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+
+    def attempt(
+        self, purpose: str, statement: str, *arguments: Argument, expected: Collection[int]
+    ) -> int | None:
+        """Run one statement of which some failures are answers.
+
+        Returns:
+            None when it succeeded, else the error number, one of ``expected``.
+
+        Raises:
+            DatabaseError: Any other failure.
+        """
+        answer = self._ask(purpose, statement, arguments, ANSWER_SECONDS)
+        if isinstance(answer, Answer):
+            return None
+        if answer in expected:
+            return answer
+        raise self._error(answer, purpose)
+
+    def wait(self, purpose: str, statement: str, *arguments: Argument, seconds: float) -> list[Row]:
+        """Run one statement that takes up to ``seconds`` on purpose."""
+        return self._answer(purpose, statement, arguments, seconds + ANSWER_SECONDS).rows
+
+    def close(self) -> None:
+        """End the connection; never raises."""
+        with suppress(Exception):
+            self._driver.close()
+
+    def _answer(
+        self, purpose: str, statement: str, arguments: Sequence[Argument], silence: float
+    ) -> "Answer":
+        answer = self._ask(purpose, statement, arguments, silence)
+        if isinstance(answer, Answer):
+            return answer
+        raise self._error(answer, purpose)
+
+    def _ask(
+        self, purpose: str, statement: str, arguments: Sequence[Argument], silence: float
+    ) -> "Answer | int":
+        """Run one statement; return the answer, or the number of the server's error."""
+        seconds = self.deadline.seconds(silence, purpose)
+        # PyMySQL takes its timeouts for the whole connection; what is left grows less with time.
+        # The attributes are not public, so a test holds them to their effect.
+        for name in ("_read_timeout", "_write_timeout"):
+            setattr(self._driver, name, seconds)
+        try:
+            with self._driver.cursor() as cursor:
+                cursor.execute(statement, arguments or None)
+                columns = [column[0] for column in cursor.description or ()]
+                return Answer(columns, list(cursor.fetchall()))
+        except pymysql.MySQLError as failure:
+            code = _code_of(failure)
+            if code is not None and not self._late(code):
+                return code
+            lost = code is None
+        # Outside the handler, so that the driver's error is not chained.
+        if lost:
+            raise Unreachable(f"{self._doing(purpose)}: the connection is closed.")
+        raise OutOfTime(f"The server did not answer in time to {purpose}.")
+
+    def _late(self, code: int) -> bool:
+        return code in error_codes.LOST and self.deadline.remaining() <= 0
+
+    def _error(self, code: int, purpose: str) -> DatabaseError:
+        return error_codes.in_statement(code, self._doing(purpose))
+
+    def _doing(self, purpose: str) -> str:
+        return f"{self.login.username} at {self._where}, to {purpose}"

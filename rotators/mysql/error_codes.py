@@ -1,0 +1,210 @@
+"""What the error numbers of MySQL and MariaDB mean for a rotation.
+
+One number can mean different things in a login and in a statement (1044, 1045), hence two tables.
+A number is looked up in its own table only; one that is in neither is a failure of which nothing is
+known. ``proves_password`` is set where the server checks the password first: each such entry was
+seen on a real server to give way to 1045 as soon as the password is wrong, and tests see it again.
+
+Sources: MySQL's "Server Error Message Reference", MariaDB's "Error Codes", and the servers
+themselves.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.errors import (
+    AccountLocked,
+    AccountMissing,
+    AccountUnusable,
+    DatabaseError,
+    LoginRefused,
+    PasswordExpired,
+    PasswordRejected,
+    PermissionDenied,
+    ServerBusy,
+    ServerReadOnly,
+    StatementFailed,
+    TlsRequired,
+    Unreachable,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What an error number stands for.
+
+    Attributes:
+        error: The error to raise.
+        text: What happened, in a few words.
+        hint: What to do next; the class's own hint when None.
+        proves_password: Only the right password leads here.
+    """
+
+    error: type[DatabaseError]
+    text: str
+    hint: str | None = None
+    proves_password: bool = False
+
+    def raised(self, code: int, circumstances: str) -> DatabaseError:
+        """Return the error to raise.
+
+        The server's own text is left out: that of some numbers quotes the statement, and with it
+        the password. The number is enough to look the rest up.
+
+        Args:
+            code: The server's error number.
+            circumstances: What was being done, to whom and where, without a password.
+        """
+        return self.error(
+            f"{circumstances}: {self.text} (error {code}).",
+            hint=self.hint,
+            proves_password=self.proves_password,
+        )
+
+
+CONNECTIONS_HINT = (
+    "Secrets Manager repeats the rotation by itself; raise max_connections, "
+    "max_user_connections or the account's own limit if it stays."
+)
+REFUSED_HINT = (
+    "Compare the secret with the account in the database. The servers give the same answer for a "
+    "wrong password, a user that does not exist for this client's address, an account that wants a "
+    "client certificate (REQUIRE X509), and, under max_password_errors, a blocked one."
+)
+WAIT_HINT = (
+    "Another session holds a lock that account changes wait for, such as a backup or FLUSH TABLES "
+    "WITH READ LOCK. Secrets Manager repeats the rotation by itself."
+)
+PLUGIN_HINT = (
+    "Only accounts that log in with a password can be rotated. Move the account to "
+    "caching_sha2_password (MySQL) or mysql_native_password (MariaDB)."
+)
+HISTORY_HINT = (
+    "The account's PASSWORD HISTORY or PASSWORD REUSE INTERVAL remembers this password. "
+    "A generated password never meets it; only one that was in use before does. If it is already "
+    "in force the next attempt finds it so; else start afresh: `aws secretsmanager "
+    "update-secret-version-stage --version-stage AWSPENDING --remove-from-version-id <token>` and "
+    "rotate-secret."
+)
+
+_BUSY = Meaning(ServerBusy, "the server has too many connections", CONNECTIONS_HINT)
+_SHUTTING_DOWN = Meaning(ServerBusy, "the server is shutting down or restarting")
+_PLUGIN = Meaning(
+    AccountUnusable, "the account's authentication plugin is not available", PLUGIN_HINT
+)
+_READ_ONLY = Meaning(ServerReadOnly, "the server is read-only")
+_DENIED = Meaning(PermissionDenied, "the user lacks a right for this")
+_POLICY = Meaning(PasswordRejected, "the server's password policy refuses the password")
+_HISTORY = Meaning(PasswordRejected, "the password was used before", HISTORY_HINT)
+_NO_ACCOUNT = Meaning(AccountMissing, "there is no such account")
+_LOCK_WAIT = Meaning(ServerBusy, "a lock of the server was not released in time", WAIT_HINT)
+
+AT_LOGIN: Mapping[int, Meaning] = {
+    1045: Meaning(LoginRefused, "the login was refused", REFUSED_HINT),
+    1698: Meaning(LoginRefused, "the login was refused", REFUSED_HINT),
+    # The server's limit: answered before anybody says who he is.
+    1040: _BUSY,
+    # The server's own max_user_connections.
+    1203: Meaning(ServerBusy, _BUSY.text, CONNECTIONS_HINT, proves_password=True),
+    1226: Meaning(
+        ServerBusy, "the account has used up its own limit", CONNECTIONS_HINT, proves_password=True
+    ),
+    1041: Meaning(ServerBusy, "the server is out of memory"),
+    1135: Meaning(ServerBusy, "the server cannot make another thread"),
+    1053: _SHUTTING_DOWN,
+    1077: _SHUTTING_DOWN,
+    1079: _SHUTTING_DOWN,
+    3032: Meaning(ServerBusy, "the server is in offline mode", proves_password=True),
+    1129: Meaning(
+        ServerBusy,
+        "the server blocks this client's address after too many broken connections",
+        "A DBA runs FLUSH HOSTS (MySQL: TRUNCATE TABLE performance_schema.host_cache) and looks "
+        "for what breaks connections: a health check, a scanner, wrong TLS settings.",
+    ),
+    1130: Meaning(
+        AccountMissing,
+        "the server has no account at all for this client's address",
+        "Create the account for a host pattern that matches the function's address.",
+    ),
+    3118: Meaning(AccountLocked, "the account is locked", proves_password=True),
+    4151: Meaning(AccountLocked, "the account is locked", proves_password=True),
+    # Answered to right and wrong passwords alike; also to the failure that begins the block.
+    3955: Meaning(
+        AccountLocked,
+        "the account is blocked for a time after too many failed logins",
+        "ALTER USER ... ACCOUNT UNLOCK ends the block (MySQL, FAILED_LOGIN_ATTEMPTS); look for "
+        "the client that still uses an old password.",
+    ),
+    1820: Meaning(PasswordExpired, "the password has expired", proves_password=True),
+    1862: Meaning(PasswordExpired, "the password has expired", proves_password=True),
+    3159: Meaning(TlsRequired, "the server takes only TLS connections"),
+    1044: Meaning(
+        PermissionDenied,
+        "the user may not use the database that the secret names",
+        "Grant the user a right in that database, or correct `dbname` in the secret.",
+        proves_password=True,
+    ),
+    1049: Meaning(
+        StatementFailed,
+        "the database that the secret names does not exist",
+        "Correct `dbname` in the secret.",
+        proves_password=True,
+    ),
+    1524: _PLUGIN,
+    2059: _PLUGIN,
+    1251: _PLUGIN,
+    1275: _PLUGIN,
+}
+
+IN_STATEMENT: Mapping[int, Meaning] = {
+    **dict.fromkeys((1044, 1045, 1095, 1142, 1143, 1227, 1370, 1410, 3619, 3929, 4006), _DENIED),
+    **dict.fromkeys((1290, 1792, 1836, 3100), _READ_ONLY),
+    **dict.fromkeys((1372, 1819), _POLICY),
+    3638: _HISTORY,
+    **dict.fromkeys((1133, 1396), _NO_ACCOUNT),
+    **dict.fromkeys((1205, 1213, 1689), _LOCK_WAIT),
+    **dict.fromkeys((1053, 1077, 1079, 1317, 3169), _SHUTTING_DOWN),
+    1969: Meaning(ServerBusy, "the statement took longer than the server allows"),
+    3024: Meaning(ServerBusy, "the statement took longer than the server allows"),
+    1226: Meaning(ServerBusy, "the account has used up its own limit", CONNECTIONS_HINT),
+    1820: Meaning(PasswordExpired, "the password has expired", proves_password=True),
+    1524: _PLUGIN,
+    1699: _PLUGIN,
+    3878: Meaning(
+        PasswordRejected,
+        "an empty password cannot be kept as the second one",
+        "Give the user a password once by hand and store it as AWSCURRENT.",
+    ),
+    3894: Meaning(
+        StatementFailed,
+        "a password cannot be kept while the authentication plugin changes",
+        PLUGIN_HINT,
+    ),
+}
+
+LOST: frozenset[int] = frozenset({0, 2006, 2013, 2014, 2055})
+"""PyMySQL's own numbers for a connection that broke, fell silent or is closed."""
+
+LOST_HINT = (
+    "Check the network between function and database, and that the database is running. "
+    "Secrets Manager repeats the rotation, which asks the database how far it came."
+)
+
+
+def at_login(code: int, circumstances: str) -> DatabaseError:
+    """Return the error for a number that the server gave in answer to a login."""
+    return _lookup(AT_LOGIN, code, circumstances)
+
+
+def in_statement(code: int, circumstances: str) -> DatabaseError:
+    """Return the error for a number that the server gave in answer to a statement."""
+    return _lookup(IN_STATEMENT, code, circumstances)
+
+
+def _lookup(table: Mapping[int, Meaning], code: int, circumstances: str) -> DatabaseError:
+    if code in LOST:
+        return Unreachable(f"{circumstances}: the connection was lost.", hint=LOST_HINT)
+    return table.get(code, _UNKNOWN).raised(code, circumstances)
+
+
+_UNKNOWN = Meaning(StatementFailed, "the server answered with an error")

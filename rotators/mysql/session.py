@@ -1,0 +1,229 @@
+"""What sessions with MySQL and with MariaDB have in common."""
+
+import hashlib
+import ipaddress
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rotators.mysql.connection import Account, Argument, Connection
+from shared.errors import (
+    AccountMissing,
+    AccountUnusable,
+    DatabaseError,
+    LockTimeout,
+    PermissionDenied,
+    ServerReadOnly,
+)
+from shared.session import Session
+
+LOCK_PREFIX = "rotation:"
+LONGEST_LOCK_NAME = 64
+"""MySQL's limit for a name in GET_LOCK, in characters; MariaDB's is 192."""
+
+OFF = frozenset({"0", "OFF", "NO"})
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAccount:
+    """One account as an administrator sees it.
+
+    Attributes:
+        account: Its name and host.
+        problem: What keeps it from logging in with the right password; None when nothing does.
+    """
+
+    account: Account
+    problem: DatabaseError | None
+
+
+class MysqlFamilySession(Session):
+    """A session with a server of either kind.
+
+    Args:
+        connection: Owned by the session from now on.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def close(self) -> None:
+        """End the session and release its lock; never raises."""
+        self._connection.close()
+
+    def lock(self, name: str, seconds: float) -> bool:
+        """Take the server-wide advisory lock ``name``; see :meth:`shared.session.Session.lock`."""
+        short = lock_name(name)
+        purpose = "take the rotation's lock"
+        ((taken,),) = self._connection.run(purpose, "SELECT GET_LOCK(%s, 0)", short)
+        if taken == 1:
+            return False
+        whole = max(1, int(self._connection.deadline.seconds(seconds, purpose)))
+        ((taken,),) = self._connection.wait(
+            purpose, "SELECT GET_LOCK(%s, %s)", short, whole, seconds=whole
+        )
+        if taken != 1:
+            raise LockTimeout(f"Another session held the rotation's lock for {whole} seconds.")
+        return True
+
+    def change_password(self, username: str, password: str) -> None:
+        """Make ``password`` the only one; see :meth:`shared.session.Session.change_password`.
+
+        The session's own user changes the account that the server found for it; an administrator
+        changes every account of the name, whatever host it is for.
+        """
+        self._require_writable()
+        if username != self._connection.login.username:
+            self._change_other(self._password_accounts(username), password)
+            return
+        self._require_named_account()
+        self._change_own(password)
+
+    def account_problem(self, username: str) -> DatabaseError | None:
+        """Say what keeps ``username`` from logging in from this function's address."""
+        try:
+            known = self._known_accounts(username)
+        except PermissionDenied:
+            return None
+        host = self._client_host()
+        fitting = best_fit(known, host)
+        if fitting is not None:
+            return fitting.problem
+        hosts = ", ".join(repr(each.account.host) for each in known)
+        missing = f"User {username} does not exist"
+        if hosts:
+            missing = f"User {username} exists for the hosts {hosts} only, and this is {host}"
+        return AccountMissing(f"{missing}.")
+
+    @abstractmethod
+    def _change_own(self, password: str) -> None:
+        """Change the password of the account that the session belongs to."""
+
+    @abstractmethod
+    def _change_other(self, accounts: list[Account], password: str) -> None:
+        """Change the password of all these accounts."""
+
+    @abstractmethod
+    def _known_accounts(self, username: str) -> list[KnownAccount]:
+        """Return all accounts of the name.
+
+        Raises:
+            PermissionDenied: The session's user may not look.
+        """
+
+    @abstractmethod
+    def _password_accounts(self, username: str) -> list[Account]:
+        """Return the accounts of the name that log in with a password.
+
+        Raises:
+            AccountMissing: There is no account of the name.
+            AccountUnusable: None of them logs in with a password that can be changed here.
+            PermissionDenied: The session's user may not look.
+        """
+
+    def _require_writable(self) -> None:
+        """Refuse to change anything on a read-only server.
+
+        MySQL would let an administrator with CONNECTION_ADMIN, which a master user of RDS has,
+        change accounts on a replica with ``read_only``: the change would be lost, or worse, kept.
+        """
+        ((read_only,),) = self._connection.run(
+            "ask whether the server is read-only", "SELECT @@GLOBAL.read_only"
+        )
+        if str(read_only).upper() not in OFF:
+            raise ServerReadOnly("The server is read-only: a replica, or a failover under way.")
+
+    def _require_named_account(self) -> None:
+        found, username = self._connection.account, self._connection.login.username
+        if found.user != username:
+            raise AccountMissing(
+                f"The server took {username} for the account {found}.",
+                hint="Create the user, and drop the anonymous account that let it in.",
+            )
+
+    def _client_host(self) -> str:
+        ((found,),) = self._connection.run("ask for the client's address", "SELECT USER()")
+        return str(found).rpartition("@")[2]
+
+
+def lock_name(name: str) -> str:
+    """Return a name that GET_LOCK takes, different for each secret."""
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return (LOCK_PREFIX + digest)[:LONGEST_LOCK_NAME]
+
+
+def best_fit(known: Iterable[KnownAccount], host: str) -> KnownAccount | None:
+    """Return the account that the server would take for a client at ``host``, if any.
+
+    Servers prefer the most specific host: literal before pattern, and a pattern the more, the later
+    its first wildcard comes.
+    """
+    fitting = [each for each in known if host_fits(each.account.host, host)]
+    return min(fitting, key=lambda each: _specificity(each.account.host), default=None)
+
+
+def _specificity(pattern: str) -> tuple[bool, int]:
+    wildcards = [pattern.find(character) for character in "%_" if character in pattern]
+    return bool(wildcards) or pattern == "", -min(wildcards, default=0)
+
+
+def host_fits(pattern: str, host: str) -> bool:
+    """Say whether an account for ``pattern`` is good for a client at ``host``.
+
+    Args:
+        pattern: An account's host: a name, an address, a network (``10.0.0.0/255.0.0.0``,
+            ``10.0.0.0/8``), with ``%`` and ``_`` as in LIKE, or empty for any.
+        host: The client's address or name.
+    """
+    if pattern in ("", "%"):
+        return True
+    if "/" in pattern:
+        try:
+            return ipaddress.ip_address(host) in ipaddress.ip_network(pattern)
+        except ValueError:
+            return False
+    return _like(pattern.lower(), host.lower())
+
+
+def _like(pattern: str, text: str) -> bool:
+    """Match as LIKE does, without backtracking over more than one ``%`` at a time."""
+    reachable = {0}
+    for character in pattern:
+        if character == "%":
+            reachable = set(range(min(reachable), len(text) + 1)) if reachable else reachable
+        else:
+            reachable = {
+                at + 1 for at in reachable if at < len(text) and character in ("_", text[at])
+            }
+    return len(text) in reachable
+
+
+def not_a_password(username: str, plugins: Iterable[str]) -> AccountUnusable:
+    """Return the error for a user none of whose accounts has a password to change."""
+    names = ", ".join(sorted(set(plugins)))
+    return AccountUnusable(
+        f"User {username} logs in through {names}, not with a password that can be rotated.",
+        hint="Move the account to caching_sha2_password (MySQL) or mysql_native_password "
+        "(MariaDB), or take the secret out of rotation.",
+    )
+
+
+def each_account(
+    clause: str, accounts: Iterable[Account], *values: Argument
+) -> tuple[str, list[Argument]]:
+    """Repeat a clause for each account: one statement, which MySQL runs all or nothing.
+
+    Args:
+        clause: What follows the account, with ``%s`` for each value.
+        accounts: At least one.
+        values: The values of the clause, the same for all.
+
+    Returns:
+        The text ``%s <clause>, %s <clause>`` and its arguments.
+    """
+    arguments: list[Argument] = []
+    parts = []
+    for account in accounts:
+        parts.append(f"%s {clause}")
+        arguments += [account, *values]
+    return ", ".join(parts), arguments

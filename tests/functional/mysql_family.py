@@ -1,0 +1,118 @@
+"""What the functional tests of the MySQL family share: users, sessions and an independent eye."""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+
+import pymysql
+
+from local.servers import Server
+from rotators.mysql.connection import open_connection
+from rotators.mysql.mariadb import MariadbSession, native_hash
+from rotators.mysql.mysql import MysqlSession
+from shared.deadline import Deadline
+from shared.model import Login
+from shared.tls import Trust
+
+KINDS = ("mysql", "mariadb", "mariadb-11.8")
+MARIADB_KINDS = ("mariadb", "mariadb-11.8")
+
+_numbers = count(1)
+
+
+def new_name(prefix: str = "app") -> str:
+    """Return a user name that no other test uses."""
+    return f"{prefix}{next(_numbers)}"
+
+
+def login_of(server: Server, username: str, password: str, **fields: object) -> Login:
+    """Return the login that a secret for this server would hold."""
+    document = {
+        "engine": server.engine,
+        "host": server.host,
+        "port": server.port,
+        "username": username,
+        "password": password,
+        **fields,
+    }
+    return Login(
+        engine=server.engine,
+        host=str(document["host"]),
+        port=int(str(document["port"])),
+        username=username,
+        password=password,
+        dbname=str(document["dbname"]) if "dbname" in document else None,
+        tls=document.get("ssl") is not False,
+        document=document,
+    )
+
+
+def open_session(
+    server: Server, login: Login, *, seconds: float = 30, trust: Trust | None = None
+) -> MysqlSession | MariadbSession:
+    """Log in as the code under test does."""
+    trust = Trust(server.ca_file) if trust is None else trust
+    connection = open_connection(login, 3306, trust, Deadline(seconds))
+    return MariadbSession(connection) if connection.is_mariadb else MysqlSession(connection)
+
+
+def session_of(
+    server: Server, username: str, password: str, **fields: object
+) -> MysqlSession | MariadbSession:
+    """Open a session of that user."""
+    return open_session(server, login_of(server, username, password, **fields))
+
+
+def administrator_of(server: Server) -> MysqlSession | MariadbSession:
+    """Open a session of the administrator, who holds what a master user of RDS holds."""
+    return session_of(server, server.administrator.username, server.administrator.password)
+
+
+def create(server: Server, username: str, password: str, host: str = "%", options: str = "") -> None:
+    """Create one account by the superuser, without any right."""
+    statement, value = "CREATE USER %s@%s IDENTIFIED BY %s ", password
+    if server.engine == "mariadb":
+        statement, value = "CREATE USER %s@%s IDENTIFIED BY PASSWORD %s ", native_hash(password)
+    server.execute(statement + options.replace("%", "%%"), (username, host, value))
+
+
+def accepts(server: Server, username: str, password: str) -> bool:
+    """Say whether the server takes the password; the test's own login, with no database."""
+    try:
+        raw(server, username, password).close()
+    except pymysql.OperationalError as error:
+        if error.args[0] == 1045:
+            return False
+        raise
+    return True
+
+
+def raw(
+    server: Server, username: str, password: str, **options: object
+) -> "pymysql.Connection[pymysql.cursors.Cursor]":
+    """Log in with the bare driver."""
+    context = ssl.create_default_context(cafile=str(server.ca_file))
+    return pymysql.connect(
+        host=server.host,
+        port=server.port,
+        user=username,
+        password=password.encode(),
+        ssl=context,
+        charset="utf8mb4",
+        autocommit=True,
+        read_timeout=60,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+@contextmanager
+def setting(server: Server, name: str, value: object) -> Iterator[None]:
+    """Give a global variable another value for a while."""
+    ((before,),) = server.execute(f"SELECT @@GLOBAL.{name}")
+    server.execute(f"SET GLOBAL {name} = %s", (value,))
+    try:
+        yield
+    finally:
+        server.execute(f"SET GLOBAL {name} = %s", (before,))
+

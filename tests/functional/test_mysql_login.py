@@ -1,0 +1,567 @@
+"""Logging in to real MySQL and MariaDB servers: every way it can fail has its own error."""
+
+import importlib.util
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pymysql
+import pytest
+
+from local.servers import Authority, Server, start
+from rotators.mysql import connection as connection_module
+from rotators.mysql.connection import PROGRAM_NAME
+from shared.deadline import Deadline
+from shared.errors import (
+    AccountLocked,
+    AccountMissing,
+    AccountUnusable,
+    CertificateUntrusted,
+    DatabaseError,
+    HostNameMismatch,
+    LoginRefused,
+    NameNotResolved,
+    OutOfTime,
+    PasswordExpired,
+    PermissionDenied,
+    ServerBusy,
+    StatementFailed,
+    TlsFailed,
+    TlsNotOffered,
+    TlsRequired,
+    Unreachable,
+)
+from shared.model import Login
+from shared.tls import Trust
+from tests.functional.mysql_family import (
+    KINDS,
+    MARIADB_KINDS,
+    create,
+    login_of,
+    new_name,
+    open_session,
+    raw,
+    session_of,
+    setting,
+)
+
+PASSWORD = "correct horse battery staple"
+WRONG = "incorrect zebra"
+
+
+@pytest.fixture(params=KINDS)
+def server(request: pytest.FixtureRequest, server_of: Callable[[str], Server]) -> Server:
+    """Each server of the family in turn."""
+    return server_of(request.param)
+
+
+@pytest.fixture
+def mysql(server_of: Callable[[str], Server]) -> Server:
+    """A MySQL server."""
+    return server_of("mysql")
+
+
+def failure_of(server: Server, login: Login, **options: object) -> DatabaseError:
+    """Return the error that a login ends in."""
+    with pytest.raises(DatabaseError) as caught:
+        open_session(server, login, **options).close()  # type: ignore[arg-type]
+    error = caught.value
+    for shown in (str(error), repr(error), error.advice):
+        assert login.password not in shown
+    assert error.__suppress_context__ or error.__context__ is None
+    return error
+
+
+def test_server_tells_which_session_it_gets(server: Server) -> None:
+    """The server's own version string decides between the two kinds of session."""
+    with session_of(
+        server, server.administrator.username, server.administrator.password
+    ) as session:
+        assert type(session).__name__.lower().startswith(server.engine)
+
+
+def test_wrong_password_and_unknown_user_are_refused(server: Server) -> None:
+    """A wrong password and a user that does not exist are LoginRefused, which proves nothing."""
+    name = new_name()
+    create(server, name, PASSWORD)
+    for login in (
+        login_of(server, name, WRONG),
+        login_of(server, new_name("nobody"), PASSWORD),
+        login_of(server, name, " " + PASSWORD),
+    ):
+        error = failure_of(server, login)
+        assert type(error) is LoginRefused
+        assert not error.proves_password
+
+
+ODD_TEXTS = (
+    "".join(chr(code) for code in range(0x20, 0x7F)),
+    "päßwörd € 🔑 漢字",
+    "%s %(x)s {0} $1 \\' \" ` ; -- /* #",
+    "\\",
+    "'",
+    "tab\tnewline\nreturn\r\x1a\x7f",
+)
+
+
+@pytest.mark.parametrize("password", ODD_TEXTS)
+def test_any_password_logs_in_and_can_be_set(server: Server, password: str) -> None:
+    """Every printable character, non-ASCII and control characters work in a password."""
+    name = new_name()
+    create(server, name, PASSWORD)
+    with session_of(server, name, PASSWORD) as session:
+        session.change_password(name, password)
+    assert raw(server, name, password).open
+    session_of(server, name, password).close()
+    assert type(failure_of(server, login_of(server, name, PASSWORD))) is LoginRefused
+
+
+@pytest.mark.parametrize("name", ["it's", 'say "hi"', "a`b", "50%_x", "ünï©ode", "a@b", "back\\sl", "€🔑"])
+def test_any_user_name_can_change_its_password(server: Server, name: str) -> None:
+    """User names with quotes, wildcards, at signs, backslashes and non-ASCII work."""
+    if "🔑" in name:
+        # The servers keep names in utf8mb3, which has no characters beyond the first plane.
+        name = name.replace("🔑", "")
+    create(server, name, PASSWORD)
+    try:
+        with session_of(server, name, PASSWORD) as session:
+            session.change_password(name, "second")
+        with session_of(
+            server, server.administrator.username, server.administrator.password
+        ) as administrator:
+            session_of(server, name, "second").close()
+            administrator.change_password(name, "third")
+        session_of(server, name, "third").close()
+    finally:
+        server.execute("DROP USER %s@'%%'", (name,))
+
+
+def locked(server: Server, name: str) -> None:
+    """Lock an account."""
+    create(server, name, PASSWORD, options="ACCOUNT LOCK")
+
+
+def expired(server: Server, name: str) -> None:
+    """Let a password expire."""
+    create(server, name, PASSWORD, options="PASSWORD EXPIRE")
+
+
+STATES = {"locked": (locked, AccountLocked), "expired": (expired, PasswordExpired)}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_locked_and_expired_are_told_apart_and_prove_the_password(
+    server: Server, state: str
+) -> None:
+    """Locked and expired accounts have their own errors, which only the right password reaches."""
+    make, expected = STATES[state]
+    name = new_name()
+    make(server, name)
+    error = failure_of(server, login_of(server, name, PASSWORD))
+    assert type(error) is expected
+    assert error.proves_password
+    assert type(failure_of(server, login_of(server, name, WRONG))) is LoginRefused
+
+
+@pytest.mark.parametrize("kind", MARIADB_KINDS)
+def test_expired_is_seen_whatever_the_server_does_with_it(
+    kind: str, server_of: Callable[[str], Server]
+) -> None:
+    """MariaDB may let an expired account in or not; both are PasswordExpired here."""
+    server = server_of(kind)
+    name = new_name()
+    expired(server, name)
+    for disconnects in (0, 1):
+        with setting(server, "disconnect_on_expired_password", disconnects):
+            assert type(failure_of(server, login_of(server, name, PASSWORD))) is PasswordExpired
+
+
+def test_account_limit_proves_the_password(server: Server) -> None:
+    """An account's own connection limit is ServerBusy and proves the password."""
+    name = new_name()
+    create(server, name, PASSWORD, options="WITH MAX_USER_CONNECTIONS 1")
+    with closing(raw(server, name, PASSWORD)):
+        error = failure_of(server, login_of(server, name, PASSWORD))
+        assert type(error) is ServerBusy
+        assert error.proves_password
+        assert type(failure_of(server, login_of(server, name, WRONG))) is LoginRefused
+
+
+def test_global_user_limit_proves_the_password(mysql: Server) -> None:
+    """The server's max_user_connections is ServerBusy and proves the password.
+
+    On MySQL only: MariaDB does not let it be changed unless it was set at the start.
+    """
+    name = new_name()
+    create(mysql, name, PASSWORD)
+    with setting(mysql, "max_user_connections", 1), closing(raw(mysql, name, PASSWORD)):
+        error = failure_of(mysql, login_of(mysql, name, PASSWORD))
+        assert type(error) is ServerBusy
+        assert error.proves_password
+        assert type(failure_of(mysql, login_of(mysql, name, WRONG))) is LoginRefused
+
+
+def test_full_server_is_busy_and_proves_nothing(server: Server) -> None:
+    """Too many connections is ServerBusy; it comes before any password is looked at."""
+    name = new_name()
+    create(server, name, PASSWORD)
+    # One more than the maximum is let in: for a user who may end the others.
+    smallest = 10 if server.engine == "mariadb" else 1
+    with setting(server, "max_connections", smallest):
+        held = []
+        try:
+            with pytest.raises(pymysql.OperationalError, match="Too many connections"):
+                while True:
+                    held.append(raw(server, name, PASSWORD))
+            error = failure_of(server, login_of(server, name, PASSWORD))
+        finally:
+            for each in held:
+                each.close()
+            deadline = time.monotonic() + 10
+            while time.monotonic() < deadline:
+                try:
+                    raw(server, server.superuser.username, server.superuser.password).close()
+                    break
+                except pymysql.OperationalError:
+                    time.sleep(0.02)
+    assert type(error) is ServerBusy
+    assert not error.proves_password
+
+
+def test_blocked_by_failed_logins(mysql: Server) -> None:
+    """FAILED_LOGIN_ATTEMPTS reached is AccountLocked for any password, and proves nothing."""
+    name = new_name()
+    create(mysql, name, PASSWORD, options="FAILED_LOGIN_ATTEMPTS 2 PASSWORD_LOCK_TIME 1")
+    assert type(failure_of(mysql, login_of(mysql, name, WRONG))) is LoginRefused
+    for password in (WRONG, WRONG, PASSWORD):
+        error = failure_of(mysql, login_of(mysql, name, password))
+        assert type(error) is AccountLocked
+        assert not error.proves_password
+        assert "UNLOCK" in error.advice
+
+
+def test_offline_server_is_busy(mysql: Server) -> None:
+    """A server in offline mode is ServerBusy, and only after the right password."""
+    name = new_name()
+    create(mysql, name, PASSWORD)
+    with setting(mysql, "offline_mode", 1):
+        error = failure_of(mysql, login_of(mysql, name, PASSWORD))
+        assert type(error) is ServerBusy
+        assert error.proves_password
+        assert type(failure_of(mysql, login_of(mysql, name, WRONG))) is LoginRefused
+
+
+def test_database_of_the_secret(server: Server) -> None:
+    """A database the user may not use, or that is missing, has its own error and proves it."""
+    name = new_name()
+    create(server, name, PASSWORD)
+    error = failure_of(server, login_of(server, name, PASSWORD, dbname="mysql"))
+    assert type(error) is PermissionDenied
+    assert error.proves_password
+    administrator = server.administrator
+    error = failure_of(
+        server,
+        login_of(server, administrator.username, administrator.password, dbname="no such"),
+    )
+    assert type(error) is StatementFailed
+    assert error.proves_password
+    assert "dbname" in error.advice
+    assert type(failure_of(server, login_of(server, name, WRONG, dbname="mysql"))) is LoginRefused
+
+
+def test_account_without_password_login(mysql: Server) -> None:
+    """An account whose plugin the server or the client does not have is AccountUnusable."""
+    name = new_name()
+    # The account's row is made to name a plugin that is not loaded, as after an upgrade to 9.
+    create(mysql, name, PASSWORD)
+    mysql.execute(
+        "UPDATE mysql.user SET plugin = 'mysql_native_password', authentication_string = "
+        "'*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19' WHERE User = %s",
+        (name,),
+    )
+    mysql.execute("FLUSH PRIVILEGES")
+    error = failure_of(mysql, login_of(mysql, name, PASSWORD))
+    assert type(error) is AccountUnusable
+    mysql.execute("DROP USER %s@'%%'", (name,))
+
+
+def test_host_that_dns_does_not_know(mysql: Server) -> None:
+    """A host name without an address is NameNotResolved, also one that is no name at all."""
+    for host in ("no-such-host.invalid", "a" * 64 + ".example", "bad..name"):
+        login = login_of(mysql, "app", PASSWORD, host=host)
+        assert type(failure_of(mysql, login)) is NameNotResolved
+
+
+def test_closed_port(mysql: Server) -> None:
+    """A port that nobody listens on is Unreachable."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    error = failure_of(mysql, login_of(mysql, "app", PASSWORD, port=port))
+    assert type(error) is Unreachable
+    assert "closed" in error.message
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that accepts connections and never says a word."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_silent_server_ends_before_the_deadline(mysql: Server, silent_port: int) -> None:
+    """A server that accepts and stays silent is given up when the time is over."""
+    login = login_of(mysql, "app", PASSWORD, port=silent_port)
+    began = time.monotonic()
+    error = failure_of(mysql, login, seconds=1.5)
+    assert isinstance(error, Unreachable)
+    assert time.monotonic() - began < 1.2
+
+
+def test_address_that_swallows_packets(mysql: Server) -> None:
+    """A full backlog, which drops what comes, ends in Unreachable and in time."""
+    with socket.socket() as listener, socket.socket() as filling, socket.socket() as second:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for client in (filling, second):
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        time.sleep(0.05)
+        began = time.monotonic()
+        error = failure_of(
+            mysql, login_of(mysql, "app", PASSWORD, port=listener.getsockname()[1]), seconds=1.5
+        )
+        assert isinstance(error, Unreachable)
+        assert time.monotonic() - began < 1.2
+
+
+def test_addresses_share_the_time(
+    mysql: Server, silent_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first address that is dead does not keep the second one from being tried."""
+    name = new_name()
+    create(mysql, name, PASSWORD)
+    addresses = [
+        (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port))
+        for port in (1, mysql.port)
+    ]
+    monkeypatch.setattr(connection_module.socket, "getaddrinfo", lambda *_, **__: addresses)
+    session_of(mysql, name, PASSWORD).close()
+
+
+@pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00" * 64, b""])
+def test_something_else_answers(mysql: Server, greeting: bytes) -> None:
+    """A server of another kind on the port is Unreachable, not a Python error."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+
+        def answer() -> None:
+            client, _ = listener.accept()
+            with client:
+                client.sendall(greeting)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        error = failure_of(
+            mysql,
+            login_of(mysql, "app", PASSWORD, port=listener.getsockname()[1]),
+            seconds=2.5,
+        )
+        thread.join()
+    assert isinstance(error, Unreachable)
+
+
+def test_no_time_left(mysql: Server) -> None:
+    """Without time a login is not begun."""
+    with pytest.raises(OutOfTime):
+        open_session(mysql, login_of(mysql, "app", PASSWORD), seconds=0.5)
+
+
+def test_untrusted_authority(server: Server, tmp_path: Path) -> None:
+    """A certificate of an authority that is not trusted is CertificateUntrusted."""
+    other = tmp_path / "other.pem"
+    other.write_bytes(Authority("Another").certificate)
+    account = server.administrator
+    login = login_of(server, account.username, account.password)
+    assert type(failure_of(server, login, trust=Trust(other))) is CertificateUntrusted
+
+
+@pytest.mark.parametrize("kind", ["mysql", "mariadb"])
+def test_wrong_host_name(kind: str) -> None:
+    """A certificate for another name, or no address where one is used, is HostNameMismatch."""
+    with start(kind, certificate_names=["database.example"]) as server:
+        account = server.administrator
+        for host in ("localhost", "127.0.0.1"):
+            login = login_of(server, account.username, account.password, host=host)
+            assert type(failure_of(server, login)) is HostNameMismatch
+
+
+@pytest.mark.parametrize("kind", ["mysql", "mariadb"])
+def test_server_without_tls(
+    kind: str,
+    server_of: Callable[[str], Server],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without TLS on the server: refused by default, plaintext only if the secret says so.
+
+    MySQL besides wants a package that is not built in by default, and the error says so.
+    """
+    trust = Trust(server_of(kind).ca_file)
+    with start(kind, tls=False) as server:
+        account = server.administrator
+        login = login_of(server, account.username, account.password)
+        assert type(failure_of(server, login, trust=trust)) is TlsNotOffered
+        assert not caplog.records
+        plain = login_of(server, account.username, account.password, ssl=False)
+        with caplog.at_level(logging.WARNING):
+            open_session(server, plain, trust=trust).close()
+        assert "not encrypted" in caplog.text
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+        if kind == "mariadb":
+            open_session(server, plain, trust=trust).close()
+        else:
+            # With the password in the server's cache, and without.
+            for _ in range(2):
+                error = failure_of(server, plain, trust=trust)
+                assert type(error) is TlsRequired
+                assert "cryptography" in error.advice
+                server.execute("FLUSH PRIVILEGES")
+
+
+def test_driver_misses_a_package(mysql: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyMySQL's RuntimeError about a missing package becomes an error of its own."""
+
+    def missing(*_: object) -> None:
+        raise RuntimeError("'cryptography' package is required")
+
+    monkeypatch.setattr(connection_module.DriverConnection, "connect", missing)
+    login = login_of(mysql, "app", PASSWORD)
+    assert type(failure_of(mysql, login)) is AccountUnusable
+    login = login_of(mysql, "app", PASSWORD, ssl=False)
+    assert type(failure_of(mysql, login)) is TlsRequired
+
+
+def test_plaintext_where_the_server_wants_tls(server: Server) -> None:
+    """Plaintext to a server that requires TLS is TlsRequired, or refused with a hint about it."""
+    account = server.administrator
+    error = failure_of(server, login_of(server, account.username, account.password, ssl=False))
+    # MariaDB 10 answers 1045, as for a wrong password.
+    assert isinstance(error, TlsRequired | LoginRefused)
+    assert '"ssl": false' in error.advice
+
+
+def test_account_that_wants_a_client_certificate(server: Server) -> None:
+    """REQUIRE X509 looks like a wrong password; the hint says so."""
+    name = new_name()
+    create(server, name, PASSWORD, options="REQUIRE X509")
+    error = failure_of(server, login_of(server, name, PASSWORD))
+    assert type(error) is LoginRefused
+    assert "X509" in error.advice
+
+
+def test_password_is_never_handed_to_a_server_that_asks_for_it(mysql: Server) -> None:
+    """A server that switches to mysql_clear_password gets no password."""
+    name = new_name()
+    received = []
+    greeting = (
+        b"\x0a8.0.36\x00" + b"\x01\x00\x00\x00" + b"12345678\x00" + b"\xff\xf7" + b"\xff"
+        + b"\x02\x00" + b"\xff\xdf" + b"\x15" + b"\x00" * 10 + b"123456789012\x00"
+        + b"caching_sha2_password\x00"
+    )
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+
+        def answer() -> None:
+            client, _ = listener.accept()
+            with client:
+                client.sendall(len(greeting).to_bytes(3, "little") + b"\x00" + greeting)
+                received.append(client.recv(4096))
+                switch = b"\xfemysql_clear_password\x00"
+                client.sendall(len(switch).to_bytes(3, "little") + b"\x02" + switch)
+                received.append(client.recv(4096))
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        error = failure_of(
+            mysql,
+            login_of(mysql, name, PASSWORD, port=listener.getsockname()[1], ssl=False),
+        )
+        thread.join()
+    assert isinstance(error, AccountUnusable)
+    assert PASSWORD.encode() not in b"".join(received)
+
+
+def test_session_names_itself(mysql: Server) -> None:
+    """The server is told a program name, for its audit."""
+    name = new_name()
+    create(mysql, name, PASSWORD)
+    sent = []
+    original = connection_module.DriverConnection.write_packet
+
+    def record(self: object, payload: bytes) -> None:
+        sent.append(payload)
+        original(self, payload)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection_module.DriverConnection, "write_packet", record)
+        session_of(mysql, name, PASSWORD).close()
+    assert any(b"program_name" in each and PROGRAM_NAME.encode() in each for each in sent)
+
+
+def test_sessions_do_not_depend_on_the_servers_sql_mode(server: Server) -> None:
+    """NO_BACKSLASH_ESCAPES and ANSI_QUOTES on the server break neither quoting nor statements."""
+    name = new_name()
+    create(server, name, PASSWORD)
+    odd = "a\\'b\"c`d\\"
+    with setting(server, "sql_mode", "NO_BACKSLASH_ESCAPES,ANSI_QUOTES"):
+        with session_of(server, name, PASSWORD) as session:
+            session.change_password(name, odd)
+        session_of(server, name, odd).close()
+
+
+def test_silence_in_a_statement_ends_in_time(server: Server) -> None:
+    """A server that falls silent in a statement is given up when the invocation's time is over."""
+    account = server.administrator
+    login = login_of(server, account.username, account.password)
+    session = open_session(server, login, seconds=2.5)
+    began = time.monotonic()
+    with session, pytest.raises(OutOfTime):
+        session._connection.run("sleep", "SELECT SLEEP(5)")
+    assert 1 < time.monotonic() - began < 2
+
+
+def test_lost_connection_is_unreachable(server: Server) -> None:
+    """A connection that the server ends is Unreachable, now and in later statements."""
+    account = server.administrator
+    with session_of(server, account.username, account.password) as session:
+        ((number,),) = session._connection.run("ask", "SELECT CONNECTION_ID()")
+        server.execute("KILL %s", (number,))
+        for _ in range(2):
+            with pytest.raises(Unreachable):
+                session.change_password(account.username, "x")
+
+
+def test_statement_is_not_begun_without_time(mysql: Server) -> None:
+    """A deadline that is over between two statements stops the second one before it is sent."""
+    now = [0.0]
+    deadline = Deadline(10, clock=lambda: now[0])
+    account = mysql.administrator
+    login = login_of(mysql, account.username, account.password)
+    opened = connection_module.open_connection(login, 3306, Trust(mysql.ca_file), deadline)
+    with closing(opened):
+        opened.run("set a variable", "SET @a = 1")
+        now[0] = 9.5
+        with pytest.raises(OutOfTime, match="No time is left to set a variable"):
+            opened.run("set a variable", "SET @a = 2")
+        now[0] = 0.0
+        assert opened.run("read it", "SELECT @a") == [(1,)]

@@ -1,0 +1,563 @@
+"""Changing passwords on real MySQL and MariaDB servers, by the user and by an administrator."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+import pymysql
+import pytest
+
+from local.servers import Server
+from rotators.mysql.mariadb import MariadbSession
+from rotators.mysql.mysql import MysqlSession
+from shared.errors import (
+    AccountLocked,
+    AccountMissing,
+    AccountUnusable,
+    CapabilityMissing,
+    DatabaseError,
+    LockTimeout,
+    LoginRefused,
+    PasswordExpired,
+    PasswordRejected,
+    PermissionDenied,
+    ServerBusy,
+    ServerReadOnly,
+)
+from tests.functional.mysql_family import (
+    KINDS,
+    MARIADB_KINDS,
+    accepts,
+    administrator_of,
+    create,
+    new_name,
+    raw,
+    session_of,
+    setting,
+)
+
+OLD = "old-4f1c9e27"
+NEW = "new-8ad03b5e"
+
+
+@pytest.fixture(params=KINDS)
+def server(request: pytest.FixtureRequest, server_of: Callable[[str], Server]) -> Server:
+    """Each server of the family in turn."""
+    return server_of(request.param)
+
+
+@pytest.fixture(params=MARIADB_KINDS)
+def mariadb(request: pytest.FixtureRequest, server_of: Callable[[str], Server]) -> Server:
+    """Each MariaDB server in turn."""
+    return server_of(request.param)
+
+
+@pytest.fixture
+def mysql(server_of: Callable[[str], Server]) -> Server:
+    """A MySQL server."""
+    return server_of("mysql")
+
+
+def stored_hash(server: Server, name: str, host: str = "%") -> str:
+    """Return what the server keeps of the account's password, read by the superuser."""
+    ((kept,),) = server.execute(
+        "SELECT authentication_string FROM mysql.user WHERE User = %s AND Host = %s", (name, host)
+    )
+    return str(kept)
+
+
+def test_user_changes_its_own_password(server: Server) -> None:
+    """A user without any right changes its password; the old one stops working at once."""
+    name = new_name()
+    create(server, name, OLD)
+    with session_of(server, name, OLD) as session:
+        session.change_password(name, NEW)
+        assert accepts(server, name, NEW)
+        assert not accepts(server, name, OLD)
+        session.change_password(name, NEW)
+        session.change_password(name, OLD)
+    assert accepts(server, name, OLD)
+    assert not accepts(server, name, NEW)
+
+
+def test_administrator_changes_it(server: Server) -> None:
+    """An administrator with the rights of an RDS master user changes another user's password."""
+    name = new_name()
+    create(server, name, OLD)
+    with administrator_of(server) as session:
+        session.change_password(name, NEW)
+        session.change_password(name, NEW)
+    assert accepts(server, name, NEW)
+    assert not accepts(server, name, OLD)
+
+
+def test_own_change_is_for_the_account_the_server_found(server: Server) -> None:
+    """Of several accounts of one name, a user changes the one that let it in, and no other."""
+    name = new_name()
+    for host in ("%", "127.0.0.1", "10.%"):
+        create(server, name, OLD, host)
+    before = {host: stored_hash(server, name, host) for host in ("%", "10.%")}
+    with session_of(server, name, OLD) as session:
+        session.change_password(name, NEW)
+    assert accepts(server, name, NEW)
+    assert {host: stored_hash(server, name, host) for host in before} == before
+
+
+def test_administrator_changes_the_accounts_of_all_hosts(server: Server) -> None:
+    """An administrator changes every account of the name, whatever host it is for."""
+    name = new_name()
+    hosts = ("%", "127.0.0.1", "10.%", "db.example", "10.0.0.0/255.0.0.0")
+    for host in hosts:
+        create(server, name, OLD, host)
+    before = {host: stored_hash(server, name, host) for host in hosts}
+    with administrator_of(server) as session:
+        session.change_password(name, NEW)
+    for host in hosts:
+        assert stored_hash(server, name, host) != before[host]
+    assert accepts(server, name, NEW)
+    server.execute("DROP USER %s@'127.0.0.1'", (name,))
+    assert accepts(server, name, NEW)
+
+
+def test_names_are_told_apart_exactly(server: Server) -> None:
+    """User names that differ in case, and names with LIKE's wildcards, are other users."""
+    name = new_name("case_")
+    others = [name.upper(), name.replace("_", "X")]
+    for each in (name, *others):
+        create(server, each, OLD)
+    with administrator_of(server) as session:
+        session.change_password(name, NEW)
+        assert all(accepts(server, each, OLD) for each in others)
+        with pytest.raises(AccountMissing):
+            session.change_password(name[:-1], NEW)
+        with pytest.raises(AccountMissing):
+            session.change_password(name + " ", NEW)
+
+
+def test_everything_else_about_the_account_stays(server: Server) -> None:
+    """A new password leaves TLS requirement, limits, lock and expiry policy as they were."""
+    name = new_name()
+    options = (
+        "REQUIRE SSL WITH MAX_QUERIES_PER_HOUR 500 MAX_USER_CONNECTIONS 7 "
+        "PASSWORD EXPIRE INTERVAL 90 DAY"
+    )
+    create(server, name, OLD, options=options)
+    server.execute("GRANT SELECT ON mysql.* TO %s@'%%'", (name,))
+
+    def rest() -> list[tuple[object, ...]]:
+        ((created,),) = server.execute("SHOW CREATE USER %s@'%%'", (name,))
+        after = str(created).partition("REQUIRE")[2]
+        return [(after,), *server.execute("SHOW GRANTS FOR %s@'%%'", (name,))][: 1 + 0] + [
+            (str(grant).partition(" IDENTIFIED")[0],)
+            for (grant,) in server.execute("SHOW GRANTS FOR %s@'%%'", (name,))
+        ]
+
+    before = rest()
+    assert "90 DAY" in str(before)
+    with session_of(server, name, OLD) as session:
+        session.change_password(name, NEW)
+    assert rest() == before
+    with administrator_of(server) as session:
+        session.change_password(name, OLD)
+    assert rest() == before
+
+
+def test_expired_account_is_mended_by_the_administrator(server: Server) -> None:
+    """A new password by the administrator ends the expiry of the old one."""
+    name = new_name()
+    create(server, name, OLD, options="PASSWORD EXPIRE")
+    with administrator_of(server) as session:
+        assert type(session.account_problem(name)) is PasswordExpired
+        session.change_password(name, NEW)
+        assert session.account_problem(name) is None
+    session_of(server, name, NEW).close()
+
+
+def test_user_may_not_change_another(server: Server) -> None:
+    """A user without rights who is asked to change another's password gets PermissionDenied."""
+    name, other = new_name(), new_name()
+    create(server, name, OLD)
+    create(server, other, OLD)
+    with session_of(server, name, OLD) as session, pytest.raises(PermissionDenied):
+        session.change_password(other, NEW)
+    assert accepts(server, other, OLD)
+
+
+def test_unknown_user(server: Server) -> None:
+    """A user that does not exist is AccountMissing, by name."""
+    with administrator_of(server) as session, pytest.raises(AccountMissing, match="nobody-here"):
+        session.change_password("nobody-here", NEW)
+
+
+def test_anonymous_account_is_not_changed(mariadb: Server) -> None:
+    """A login that the server took for the anonymous account changes nobody's password."""
+    create(mariadb, "", OLD)
+    try:
+        with (
+            session_of(mariadb, "never-made", OLD) as session,
+            pytest.raises(AccountMissing, match="''@'%'"),
+        ):
+            session.change_password("never-made", NEW)
+        assert accepts(mariadb, "never-made", OLD)
+    finally:
+        mariadb.execute("DROP USER ''@'%'")
+
+
+def test_read_only_server(server: Server) -> None:
+    """A read-only server is ServerReadOnly for the user and for the administrator."""
+    name = new_name()
+    create(server, name, OLD)
+    with session_of(server, name, OLD) as own, administrator_of(server) as administrator:
+        server.set_read_only(True)
+        try:
+            for session in (own, administrator):
+                with pytest.raises(ServerReadOnly):
+                    session.change_password(name, NEW)
+        finally:
+            server.set_read_only(False)
+    assert accepts(server, name, OLD)
+
+
+def test_administrator_does_not_write_to_a_replica(mysql: Server) -> None:
+    """CONNECTION_ADMIN overrides read_only, but the change is refused nevertheless."""
+    name = new_name()
+    create(mysql, name, OLD)
+    with setting(mysql, "read_only", 1), administrator_of(mysql) as session:
+        # What makes the check necessary: the server itself would let him.
+        mysql.execute(
+            "ALTER USER %s@'%%' PASSWORD EXPIRE NEVER", (name,), account=mysql.administrator
+        )
+        with pytest.raises(ServerReadOnly):
+            session.change_password(name, NEW)
+    assert accepts(mysql, name, OLD)
+
+
+def test_password_policy_of_mysql(mysql: Server) -> None:
+    """validate_password's refusal is PasswordRejected, and nothing is changed."""
+    name = new_name()
+    create(mysql, name, OLD)
+    mysql.execute("INSTALL COMPONENT 'file://component_validate_password'")
+    try:
+        with session_of(mysql, name, OLD) as own, administrator_of(mysql) as administrator:
+            for session in (own, administrator):
+                with pytest.raises(PasswordRejected, match="1819"):
+                    session.change_password(name, "short")
+    finally:
+        mysql.execute("UNINSTALL COMPONENT 'file://component_validate_password'")
+    assert accepts(mysql, name, OLD)
+
+
+def test_password_history(mysql: Server) -> None:
+    """A password that PASSWORD HISTORY remembers is PasswordRejected; a new one is taken."""
+    name = new_name()
+    create(mysql, name, OLD, options="PASSWORD HISTORY 3")
+    with session_of(mysql, name, OLD) as session:
+        session.change_password(name, NEW)
+        for known in (OLD, NEW):
+            with pytest.raises(PasswordRejected, match="used before"):
+                session.change_password(name, known)
+    assert accepts(mysql, name, NEW)
+
+
+def test_current_password_required(mysql: Server) -> None:
+    """PASSWORD REQUIRE CURRENT is satisfied with the password of the session."""
+    name = new_name()
+    create(mysql, name, OLD, options="PASSWORD REQUIRE CURRENT")
+    with session_of(mysql, name, OLD) as session:
+        session.change_password(name, NEW)
+    assert accepts(mysql, name, NEW)
+    with administrator_of(mysql) as administrator:
+        administrator.change_password(name, OLD)
+    assert accepts(mysql, name, OLD)
+
+
+@pytest.mark.parametrize("by", ["user", "administrator"])
+def test_second_password_of_mysql_ends_with_a_change(mysql: Server, by: str) -> None:
+    """After a change the new password is the only one, also where there were two."""
+    name = new_name()
+    create(mysql, name, "first")
+    mysql.execute("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO %s@'%%'", (name,))
+    mysql.execute("ALTER USER %s@'%%' IDENTIFIED BY %s RETAIN CURRENT PASSWORD", (name, OLD))
+    assert accepts(mysql, name, "first")
+    with session_of(mysql, name, OLD) if by == "user" else administrator_of(mysql) as session:
+        session.change_password(name, NEW)
+    assert [accepts(mysql, name, each) for each in ("first", OLD, NEW)] == [False, False, True]
+
+
+def native(password: str) -> str:
+    """Return MariaDB's hash of a password; the tests' own computation."""
+    return "*" + hashlib.sha1(hashlib.sha1(password.encode()).digest()).hexdigest().upper()
+
+
+def create_via(server: Server, name: str, *ways: str) -> None:
+    """Create a MariaDB account with several ways to log in."""
+    server.execute(f"CREATE USER '{name}'@'%' IDENTIFIED VIA {' OR '.join(ways)}")
+
+
+def via(password: str) -> str:
+    """Return the clause for a password."""
+    return f"mysql_native_password USING '{native(password)}'"
+
+
+def test_second_password_of_mariadb_ends_with_a_change(mariadb: Server) -> None:
+    """On MariaDB the administrator leaves one password; the user cannot, and is told so."""
+    name = new_name()
+    create_via(mariadb, name, via("first"), via(OLD))
+    with session_of(mariadb, name, OLD) as session, pytest.raises(CapabilityMissing):
+        session.change_password(name, NEW)
+    assert accepts(mariadb, name, OLD)
+    with administrator_of(mariadb) as administrator:
+        administrator.change_password(name, NEW)
+    assert [accepts(mariadb, name, each) for each in ("first", OLD, NEW)] == [False, False, True]
+    with session_of(mariadb, name, NEW) as session:
+        session.change_password(name, OLD)
+    assert accepts(mariadb, name, OLD)
+
+
+@pytest.mark.parametrize("by", ["user", "administrator"])
+def test_other_ways_to_log_in_stay(mariadb: Server, by: str) -> None:
+    """A unix_socket login beside the password is kept by a change."""
+    name = new_name()
+    create_via(mariadb, name, via(OLD), "unix_socket")
+    with session_of(mariadb, name, OLD) if by == "user" else administrator_of(mariadb) as session:
+        session.change_password(name, NEW)
+    ((created,),) = mariadb.execute("SHOW CREATE USER %s@'%%'", (name,))
+    assert f"VIA {via(NEW)} OR unix_socket" in created
+    assert accepts(mariadb, name, NEW)
+
+
+def test_socket_before_password(mariadb: Server) -> None:
+    """With unix_socket in front SET PASSWORD is refused; the administrator can change it."""
+    name = new_name()
+    create_via(mariadb, name, "unix_socket", via(OLD))
+    with session_of(mariadb, name, OLD) as session, pytest.raises(AccountUnusable):
+        session.change_password(name, NEW)
+    with administrator_of(mariadb) as administrator:
+        administrator.change_password(name, NEW)
+    assert accepts(mariadb, name, NEW)
+
+
+def test_account_without_password_is_not_changed(server: Server) -> None:
+    """An account that logs in through something else is refused, where MySQL would say yes."""
+    name = new_name()
+    if server.engine == "mysql":
+        # Any plugin that is there and has no password will do.
+        server.execute("INSTALL PLUGIN mysql_no_login SONAME 'mysql_no_login.so'")
+    plugin = "mysql_no_login" if server.engine == "mysql" else "unix_socket"
+    try:
+        word = "WITH" if server.engine == "mysql" else "VIA"
+        server.execute(f"CREATE USER '{name}'@'%' IDENTIFIED {word} {plugin}")
+        with (
+            administrator_of(server) as session,
+            pytest.raises(AccountUnusable, match=plugin),
+        ):
+            session.change_password(name, NEW)
+        # Beside an account with a password it is left alone.
+        create(server, name, OLD, "127.0.0.1")
+        with administrator_of(server) as session:
+            session.change_password(name, NEW)
+        assert accepts(server, name, NEW)
+        ((kept,),) = server.execute(
+            "SELECT plugin FROM mysql.user WHERE User = %s AND Host = '%%'", (name,)
+        )
+        assert kept == plugin
+    finally:
+        server.execute(f"DROP USER '{name}'@'%'")
+        if server.engine == "mysql":
+            server.execute("UNINSTALL PLUGIN mysql_no_login")
+
+
+def test_passwords_in_the_servers_logs(server: Server) -> None:
+    """Neither server logs a password: MySQL hides it, MariaDB is given its hash."""
+    name = new_name()
+    create(server, name, OLD)
+    chosen = "in-the-log-7d1f4c", "in-the-log-by-administrator-2b"
+    with session_of(server, name, OLD) as session:
+        session.change_password(name, chosen[0])
+    with administrator_of(server) as administrator:
+        administrator.change_password(name, chosen[1])
+        server.set_read_only(True)
+        try:
+            with pytest.raises(ServerReadOnly):
+                administrator.change_password(name, chosen[0])
+        finally:
+            server.set_read_only(False)
+    log = server.log_text()
+    assert "<secret>" in log if server.engine == "mysql" else native(chosen[0]) in log
+    for password in (OLD, *chosen):
+        assert password not in log
+
+
+def test_account_problems(server: Server) -> None:
+    """An administrator sees a missing, locked or expired account, and that one is fine."""
+    states = {
+        "ACCOUNT LOCK": AccountLocked,
+        "PASSWORD EXPIRE": PasswordExpired,
+        "": type(None),
+    }
+    with administrator_of(server) as session:
+        for options, expected in states.items():
+            name = new_name()
+            create(server, name, OLD, options=options)
+            assert type(session.account_problem(name)) is expected
+        assert type(session.account_problem("nobody-here")) is AccountMissing
+
+
+def test_password_too_old(server: Server) -> None:
+    """A password whose lifetime is over counts as expired, as the server itself sees it."""
+    name = new_name()
+    create(server, name, OLD, options="PASSWORD EXPIRE INTERVAL 30 DAY")
+    with administrator_of(server) as session:
+        assert session.account_problem(name) is None
+        age_password(server, name)
+        assert type(session.account_problem(name)) is PasswordExpired
+        with pytest.raises(DatabaseError) as caught:
+            session_of(server, name, OLD)
+        assert type(caught.value) is PasswordExpired
+        server.execute("ALTER USER %s@'%%' PASSWORD EXPIRE NEVER", (name,))
+        assert session.account_problem(name) is None
+
+
+def age_password(server: Server, name: str) -> None:
+    """Make the server believe that the password was set 31 days ago."""
+    if server.engine == "mysql":
+        server.execute(
+            "UPDATE mysql.user SET password_last_changed = NOW() - INTERVAL 31 DAY WHERE User = %s",
+            (name,),
+        )
+    else:
+        server.execute(
+            "UPDATE mysql.global_priv SET Priv = JSON_SET(Priv, '$.password_last_changed', "
+            "UNIX_TIMESTAMP() - 31 * 86400) WHERE User = %s",
+            (name,),
+        )
+    server.execute("FLUSH PRIVILEGES")
+
+
+def test_account_for_other_hosts_only(server: Server) -> None:
+    """A user that exists only for other hosts is missing here, and the hosts are named."""
+    name = new_name()
+    create(server, name, OLD, "10.%")
+    with administrator_of(server) as session:
+        problem = session.account_problem(name)
+        assert type(problem) is AccountMissing
+        assert "'10.%'" in problem.message
+        # The account that fits best decides, as it does for a login.
+        create(server, name, OLD, "%")
+        create(server, name, OLD, "127.0.0.1", "ACCOUNT LOCK")
+        assert type(session.account_problem(name)) is AccountLocked
+        with pytest.raises(AccountLocked):
+            session_of(server, name, OLD)
+
+
+def test_user_who_may_not_look(server: Server) -> None:
+    """For a user without the right to look, there is no problem to report."""
+    name = new_name()
+    create(server, name, OLD)
+    with session_of(server, name, OLD) as session:
+        assert session.account_problem("nobody-here") is None
+
+
+SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:" + "long/" * 40 + "name-AbCdEf"
+
+
+def test_lock_is_free(server: Server) -> None:
+    """A free lock is had at once, again by the same session, and freed by its end."""
+    with administrator_of(server) as session:
+        assert session.lock(SECRET, 5) is False
+        assert session.lock(SECRET, 5) is False
+    with administrator_of(server) as session:
+        assert session.lock(SECRET, 5) is False
+
+
+def test_lock_of_another_secret(server: Server) -> None:
+    """Two secrets whose long names begin alike do not wait for each other."""
+    with administrator_of(server) as one, administrator_of(server) as other:
+        assert one.lock(SECRET, 5) is False
+        assert other.lock(SECRET + "2", 5) is False
+
+
+def test_lock_that_is_held(server: Server) -> None:
+    """A lock that is held is waited for, in vain: LockTimeout, in about the time given."""
+    with administrator_of(server) as holder, administrator_of(server) as waiting:
+        holder.lock(SECRET, 5)
+        began = time.monotonic()
+        with pytest.raises(LockTimeout):
+            waiting.lock(SECRET, 1)
+        assert 0.9 < time.monotonic() - began < 2.5
+
+
+def test_lock_after_a_wait(server: Server) -> None:
+    """A lock that its holder gives up is had, and the wait is told."""
+    holder, waiting = administrator_of(server), administrator_of(server)
+    holder.lock(SECRET, 5)
+    timer = threading.Timer(0.3, holder.close)
+    timer.start()
+    with waiting:
+        assert waiting.lock(SECRET, 10) is True
+    timer.join()
+
+
+def test_users_lock_without_rights(server: Server) -> None:
+    """An ordinary user and the administrator meet at the same lock."""
+    name = new_name()
+    create(server, name, OLD)
+    with session_of(server, name, OLD) as own, administrator_of(server) as administrator:
+        assert own.lock(SECRET, 5) is False
+        with pytest.raises(LockTimeout):
+            administrator.lock(SECRET, 1)
+
+
+def test_vanished_holder_does_not_keep_the_lock(server: Server) -> None:
+    """The server ends a session that fell silent for as long as the invocation could last."""
+    with administrator_of(server) as session:
+        ((seconds,),) = session._connection.run("ask", "SELECT @@SESSION.wait_timeout")
+    assert 25 < seconds <= 30
+
+
+def test_change_does_not_wait_for_ever(server: Server) -> None:
+    """A change that meets a global read lock ends in ServerBusy, not in the server's patience."""
+    name = new_name()
+    create(server, name, OLD)
+    holder = raw(server, server.superuser.username, server.superuser.password)
+    with (
+        closing(holder),
+        holder.cursor() as cursor,
+        administrator_of(server) as session,
+    ):
+        cursor.execute("FLUSH TABLES WITH READ LOCK")
+        session._connection.run("shorten the wait", "SET SESSION lock_wait_timeout = 1")
+        with pytest.raises(ServerBusy):
+            session.change_password(name, NEW)
+    assert accepts(server, name, OLD)
+
+
+def test_close_never_raises(server: Server) -> None:
+    """Closing twice, and closing a session that the server ended, is no error."""
+    session = administrator_of(server)
+    ((number,),) = session._connection.run("ask", "SELECT CONNECTION_ID()")
+    server.execute("KILL %s", (number,))
+    session.close()
+    session.close()
+
+
+def test_server_shuts_down_in_the_middle(server: Server) -> None:
+    """A server that restarts between two statements is an error of its own, then works again."""
+    name = new_name()
+    create(server, name, OLD)
+    session = session_of(server, name, OLD)
+    server.restart()
+    with session, pytest.raises(DatabaseError) as caught:
+        session.change_password(name, NEW)
+    assert not isinstance(caught.value, LoginRefused)
+    assert accepts(server, name, OLD)
+
+
+def test_kinds_of_sessions(server: Server) -> None:
+    """MariaDB and MySQL have sessions of their own."""
+    expected = MysqlSession if server.engine == "mysql" else MariadbSession
+    with administrator_of(server) as session:
+        assert type(session) is expected
+        assert isinstance(pymysql.__version__, str)
