@@ -39,8 +39,9 @@ In process
         service.advance(timedelta(days=31))  # the schedule rotates it once more
 
 One step at a time: :meth:`~SecretsManagerService.prepare_rotation`,
-:meth:`~SecretsManagerService.invoke_step`, :meth:`~SecretsManagerService.abandon`. What a test looks
-at, past all faults: ``value``, ``labels``, ``versions``, ``requests``, ``events``, ``outcomes``.
+:meth:`~SecretsManagerService.invoke_step`, :meth:`~SecretsManagerService.abandon`. What a test
+looks at, past all faults: ``value``, ``labels``, ``versions``, ``requests``, ``events``,
+``outcomes``.
 
 Over HTTP
 =========

@@ -4,11 +4,15 @@ import argparse
 import os
 import signal
 import sys
+from datetime import timedelta
 from importlib import import_module
 from threading import Event
+from typing import Final
 
-from local.secretsmanager.rotation import Handler
+from local.secretsmanager.rotation import Handler, Outcome
 from local.secretsmanager.service import SecretsManagerService
+
+TICK_SECONDS: Final = 0.5
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,24 +26,39 @@ def main(arguments: list[str] | None = None) -> int:
     """
     chosen = _parser().parse_args(arguments)
     service = SecretsManagerService(region=chosen.region, account=chosen.account)
-    try:
-        handlers = {name: _imported(path) for name, path in chosen.function}
-    except (ImportError, AttributeError, ValueError) as error:
-        print(f"--function: {error}", file=sys.stderr)
-        return 2
     stopped = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stopped.set())
     with service.endpoint(chosen.port) as endpoint:
-        # The functions run in this process and find the endpoint as they would in Lambda.
+        # Before the import: a function may make its client there, and must find this endpoint.
         os.environ.update(endpoint.environment())
+        try:
+            arns = [service.register(name, _imported(path)) for name, path in chosen.function]
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
+            print(f"--function: {error}", file=sys.stderr)
+            return 2
         for name, value in endpoint.environment().items():
             print(f"export {name}={value}")
-        for name, handler in handlers.items():
-            print(f"# {name}: {service.register(name, handler)}")
+        for arn in arns:
+            print(f"# {arn}")
         print("# Listening; stop with Ctrl-C.", flush=True)
-        stopped.wait()
+        told = 0
+        while not stopped.wait(TICK_SECONDS):
+            service.advance(timedelta(0))  # what has fallen due by the real clock
+            for outcome in service.outcomes[told:]:
+                print(f"# {_told(outcome)}", flush=True)
+                told += 1
     return 0
+
+
+def _told(outcome: Outcome) -> str:
+    """Put an outcome in one line."""
+    end = "succeeded" if outcome.succeeded else f"failed: {outcome.error!r}"
+    last = outcome.steps[-1].step
+    return (
+        f"{outcome.arn}: {last} was the last step of attempt {outcome.attempts}, "
+        f"{len(outcome.calls)} calls, {end}"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,12 +94,13 @@ def _imported(path: str) -> Handler:
     Raises:
         ImportError: There is no such module.
         AttributeError: It has no such attribute.
-        ValueError: The path has no dot, or what it names cannot be called.
+        TypeError: It cannot be called.
+        ValueError: The path has no dot.
     """
     module, _, attribute = path.rpartition(".")
     handler = getattr(import_module(module), attribute)
     if not callable(handler):
-        raise ValueError(f"{path} cannot be called")
+        raise TypeError(f"{path} cannot be called")
     return handler  # type: ignore[no-any-return]
 
 

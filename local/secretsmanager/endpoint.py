@@ -172,9 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = HTTPHeaders()
         for name, value in self.headers.items():
             headers[name] = value
-        request = AWSPreparedRequest(
-            self.command, url, dict(self.headers), body, stream_output=False
-        )
+        request = AWSPreparedRequest(self.command, url, headers, body, stream_output=False)
         given = BotocoreStubber().process_request(request)
         if given is None:
             return HTTPStatus.NOT_IMPLEMENTED, b"{}", {}

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from random import Random
 from threading import RLock, Thread
 from types import TracebackType
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 # What boto3 needs to sign; nobody looks at the signature.
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+_URL: Final = r"https?://secretsmanager\."
 
 
 class SecretsManagerService:
@@ -127,7 +128,14 @@ class SecretsManagerService:
         from moto import mock_aws  # noqa: PLC0415 - takes 0.4 s, which an endpoint does not need
 
         settings = {"AWS_DEFAULT_REGION": self.region, "AWS_REGION": self.region, **CREDENTIALS}
-        self._stack.enter_context(mock_aws(config={"lambda": {"use_docker": False}}))
+        # botocore asks moto's handler too, even where ours has answered. The URL is for speed.
+        others = mock_aws(
+            config={
+                "lambda": {"use_docker": False},
+                "core": {"passthrough": {"services": ["secretsmanager"], "urls": [_URL]}},
+            }
+        )
+        self._stack.enter_context(others)
         self._stack.enter_context(patch.dict(os.environ, settings))
         INTERCEPTION.activate(self)
         self._stack.callback(INTERCEPTION.deactivate, self)
@@ -148,12 +156,7 @@ class SecretsManagerService:
 
     @cached_property
     def _client(self) -> "SecretsManagerClient":
-        session = boto3.Session(
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            region_name=self.region,
-        )
-        return session.client("secretsmanager")
+        return _session(self.region).client("secretsmanager")
 
     def endpoint(self, port: int = 0) -> "Endpoint":
         """Give an HTTP endpoint of this service on loopback; ``with`` starts and stops it."""
@@ -583,6 +586,16 @@ class SecretsManagerService:
         moment = self.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         event = event_bridge(name, arn, account=self.account, region=self.region, time=moment)
         self.events.append(event)
+
+
+@cache
+def _session(region: str) -> boto3.Session:
+    """Make a session for clients of a Region, once: each one reads botocore's files anew."""
+    return boto3.Session(
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        region_name=region,
+    )
 
 
 @contextmanager
