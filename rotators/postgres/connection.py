@@ -159,6 +159,7 @@ def _poll(pgconn: pq.abc.PGconn, seconds: float) -> bool:
 
 def _failure(pgconn: pq.abc.PGconn, trace: IO[bytes]) -> Failure:
     text = pgconn.get_error_message().strip().splitlines() or ["no message"]
+    pgconn.untrace()  # writes out what libpq still holds back: the server's last words
     trace.seek(0)
     traced = trace.read().decode(errors="replace")
     code = ERROR_RESPONSE.search(traced)
