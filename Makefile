@@ -56,7 +56,7 @@ check: environment sam-environment ## ruff, mypy, cfn-lint and SAM's own validat
 	@$(PYTHON_HERE) -m ruff check
 	@$(PYTHON_HERE) -m ruff format --check
 	@$(PYTHON_HERE) -m mypy
-	@.venv/bin/cfn-lint
+	@.venv/bin/cfn-lint template.yaml examples/*.yaml
 	@.venv-sam/bin/sam validate --lint
 
 format: environment ## let ruff mend what it can

@@ -1,0 +1,1 @@
+"""Claims about what is deployed: parameters, policies, the transformed template, the artefacts."""
