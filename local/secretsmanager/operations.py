@@ -150,14 +150,27 @@ class Operations:
         secret.versions = versions.purged(self.clock())
         secret.changed = self.clock()
 
-    def put(self, secret: Secret, request: Request, labels: list[str]) -> str:
-        """Store the value of a request as a version and give its id."""
+    def put(
+        self, secret: Secret, request: Request, labels: list[str], key_id: str | None = None
+    ) -> str:
+        """Store the value of a request as a version and give its id.
+
+        Args:
+            secret: The secret.
+            request: What holds the value and the token.
+            labels: The labels that move to it; AWSCURRENT where there are none.
+            key_id: The key to encrypt it with; the secret's when omitted.
+
+        Raises:
+            ServiceError: As :meth:`.Versions.put` and :meth:`.Keys.use`; nothing has changed then.
+        """
+        key_id = key_id or secret.key_id
         version_id = _token(request)
-        version = Version(version_id, _value(request), self.clock(), secret.key_id)
+        version = Version(version_id, _value(request), self.clock(), key_id)
         versions = secret.versions.put(version, labels, secret.arn)
         if versions is secret.versions:
             return version_id  # a repeated request
-        self.keys.use(secret.key_id, GENERATE, secret.arn, version_id)
+        self.keys.use(key_id, GENERATE, secret.arn, version_id)
         abandoned = versions.pending()
         edited = versions.labels.get(CURRENT) == version_id
         if edited and abandoned not in (None, version_id) and self.edit_abandons_rotation:
@@ -240,14 +253,16 @@ class Operations:
     def update_secret(self, request: Request) -> Answer:
         """Change the description or key, or store a new current value."""
         secret = self.find(request["SecretId"])
+        key_id = request.get("KmsKeyId", secret.key_id)
         if "KmsKeyId" in request:
-            self.keys.try_out(request["KmsKeyId"])
-            secret.key_id = request["KmsKeyId"]
-        secret.description = request.get("Description", secret.description)
-        secret.changed = self.clock()
+            self.keys.try_out(key_id)
         answer = {"ARN": secret.arn, "Name": secret.name}
         if _has_value(request):
-            answer["VersionId"] = self.put(secret, request, [])
+            answer["VersionId"] = self.put(secret, request, [], key_id)
+        # Only now: a value that was refused leaves the rest as it was, too.
+        secret.key_id = key_id
+        secret.description = request.get("Description", secret.description)
+        secret.changed = self.clock()
         return answer
 
     def get_secret_value(self, request: Request) -> Answer:

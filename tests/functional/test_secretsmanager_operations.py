@@ -150,6 +150,25 @@ def test_updating_a_secret_stores_a_new_current_value_or_only_describes(
     assert client.describe_secret(SecretId=arn)["Description"] == "described"
 
 
+def test_a_refused_update_changes_nothing(
+    service: SecretsManagerService, client: "SecretsManagerClient"
+) -> None:
+    """Where the value of an UpdateSecret is refused, description and key stay as they were."""
+    arn = service.create_secret("app", "x")
+    before = client.describe_secret(SecretId=arn)
+    refused(
+        "ResourceExistsException",
+        client.update_secret,
+        SecretId=arn,
+        ClientRequestToken=service.labels(arn)["AWSCURRENT"],
+        SecretString="y",
+        Description="described",
+        KmsKeyId="alias/app",
+    )
+    after = client.describe_secret(SecretId=arn)
+    assert {**before, "ResponseMetadata": None} == {**after, "ResponseMetadata": None}
+
+
 def test_a_managed_secret_shows_its_owner_and_system_tags(
     service: SecretsManagerService, client: "SecretsManagerClient"
 ) -> None:
