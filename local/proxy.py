@@ -71,6 +71,7 @@ class _Conversation:
 
     engine: str | None = None  # told by who speaks first: a MySQL server, a PostgreSQL client
     tls: bool = False
+    handshake_begun: bool = False
     starting: bool = True  # PostgreSQL: until the start-up message; MySQL: until the first answer
     answer_is_one_byte: bool = False  # PostgreSQL's answer to a request for encryption
 
@@ -126,6 +127,7 @@ def _next_from_client(source: socket.socket, conversation: _Conversation) -> _Me
     """Read the client's next message, and note what it tells about those to come."""
     first = _read(source, 1)
     if conversation.tls:
+        conversation.handshake_begun = True
         return _tls_record(source, first)
     conversation.engine = conversation.engine or "postgres"
     if conversation.engine == "mysql":
@@ -138,7 +140,7 @@ def _next_from_client(source: socket.socket, conversation: _Conversation) -> _Me
     if not conversation.starting:
         return _postgres_message(source, first)
     if first[0] == _TLS_HANDSHAKE:  # a start-up message begins with its length, so with zero
-        conversation.tls = True
+        conversation.tls = conversation.handshake_begun = True
         return _tls_record(source, first)
     message = _postgres_start(source, first)
     code = int.from_bytes(message.content[4:8])
@@ -178,8 +180,12 @@ class _Connection:
 
         The database's side is closed in order, so that what was forwarded before does arrive.
         """
-        with contextlib.suppress(OSError):
-            self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        conversation = self.conversation
+        # Between MySQL's request for TLS and the handshake, CPython's SSLSocket, if it finds the
+        # connection reset, raises without closing itself, and warns of that when it is collected.
+        if conversation.handshake_begun or not conversation.tls:
+            with contextlib.suppress(OSError):
+                self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.close()
 
     def close(self) -> None:
