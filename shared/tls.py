@@ -15,6 +15,9 @@ RDS_AND_AMAZON_ROOTS = Path(__file__).parent / "certs" / "bundle.pem"
 provenance in ``certs/README.md``."""
 
 
+PEM_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+
+
 class Trust:
     """The certificate authorities that may vouch for a database.
 
@@ -22,13 +25,18 @@ class Trust:
         ca_file: A PEM file that takes the place of the built-in bundle (``DATABASE_CA_FILE``).
 
     Raises:
-        BadSetting: The file is not there or holds no certificate.
+        BadSetting: The file cannot be read or holds no certificate.
     """
 
     def __init__(self, ca_file: str | Path | None = None) -> None:
         self.ca_file = Path(ca_file) if ca_file else RDS_AND_AMAZON_ROOTS
-        if not self.ca_file.is_file():
-            msg = f"DATABASE_CA_FILE names {self.ca_file}, which is not a file."
+        try:
+            text = self.ca_file.read_bytes()
+        except OSError as error:
+            msg = f"DATABASE_CA_FILE names {self.ca_file}, which cannot be read: {error.strerror}."
+            raise BadSetting(msg) from None
+        if PEM_CERTIFICATE not in text:
+            msg = f"DATABASE_CA_FILE names {self.ca_file}, which holds no certificate in PEM."
             raise BadSetting(msg)
 
     def libpq(self, *, tls: bool) -> dict[str, str]:
@@ -51,13 +59,13 @@ class Trust:
         """The same decision for drivers that use Python's :mod:`ssl`; made once, it is costly.
 
         Raises:
-            BadSetting: The file holds no certificate.
+            BadSetting: A certificate in the file is damaged.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies chain and host name
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
             context.load_verify_locations(cafile=self.ca_file)
         except ssl.SSLError:
-            msg = f"DATABASE_CA_FILE names {self.ca_file}, which holds no certificate in PEM."
+            msg = f"DATABASE_CA_FILE names {self.ca_file}, which holds a damaged certificate."
             raise BadSetting(msg) from None
         return context

@@ -52,8 +52,10 @@ PASSWORD_METHODS = "scram-sha-256,md5,password"  # noqa: S105 (names of methods)
 """Authentication methods that ask for the password. Under ``trust`` a login would prove nothing."""
 
 ERROR_RESPONSE = re.compile(r'^B\t\d+\tErrorResponse\t.*? C "(\w{5})"', re.MULTILINE)
-AUTHENTICATED = "AuthenticationSASLFinal"
+AUTHENTICATED = re.compile(r"^B\t\d+\tAuthenticationSASLFinal\t", re.MULTILINE)
 """The server's last SCRAM message: it is sent only when the password was right."""
+ATTEMPT = re.compile(r"^connection to server .*? failed: (.*)$")
+"""What libpq says about one address, without the names that it quotes before."""
 
 VALID_UNTIL_HINT = (
     "Compare the secret with the role; an expired VALID UNTIL looks exactly the same, see "
@@ -83,7 +85,7 @@ class Failure:
     Attributes:
         sqlstate: The server's code; None when the server did not answer with an error.
         authenticated: Whether the password had been accepted before.
-        text: libpq's message, its first line.
+        text: libpq's message, one line: about the last address, where a name has several.
     """
 
     sqlstate: str | None
@@ -140,30 +142,40 @@ def _memory_file() -> IO[bytes]:
     return tempfile.TemporaryFile()
 
 
+WAITING: Mapping[int, int] = {
+    pq.PollingStatus.READING: select.POLLIN,
+    pq.PollingStatus.WRITING: select.POLLOUT,
+}
+"""What libpq waits for to what the kernel is asked."""
+
+
 def _poll(pgconn: pq.abc.PGconn, seconds: float) -> bool:
     """Drive the login to its end; return False when time is over first."""
     end = time.monotonic() + seconds
-    while pgconn.status != pq.ConnStatus.BAD:
-        state = pgconn.connect_poll()
-        if state in (pq.PollingStatus.OK, pq.PollingStatus.FAILED):
-            return True
+    # As libpq's documentation has it. Polled before the socket is connected, libpq itself would
+    # wait, for minutes where a firewall drops packets.
+    state: int = pq.PollingStatus.WRITING
+    while pgconn.status != pq.ConnStatus.BAD and state in WAITING:
         left = end - time.monotonic()
         if left <= 0:
             return False
         poller = select.poll()
-        reading = state == pq.PollingStatus.READING
-        poller.register(pgconn.socket, select.POLLIN if reading else select.POLLOUT)
-        poller.poll(left * 1000)
+        poller.register(pgconn.socket, WAITING[state])
+        if poller.poll(left * 1000):
+            state = pgconn.connect_poll()
     return True
 
 
 def _failure(pgconn: pq.abc.PGconn, trace: IO[bytes]) -> Failure:
-    text = pgconn.get_error_message().strip().splitlines() or ["no message"]
+    lines = pgconn.get_error_message().strip().splitlines() or ["no message"]
+    text = next((line for line in reversed(lines) if ATTEMPT.match(line)), lines[0])
     pgconn.untrace()  # writes out what libpq still holds back: the server's last words
     trace.seek(0)
     traced = trace.read().decode(errors="replace")
-    code = ERROR_RESPONSE.search(traced)
-    return Failure(code[1] if code else None, AUTHENTICATED in traced, text[0])
+    error = ERROR_RESPONSE.search(traced)
+    # Beyond the error's beginning the trace quotes the user's name, which may be anything.
+    before = traced[: error.start()] if error else traced
+    return Failure(error[1] if error else None, AUTHENTICATED.search(before) is not None, text)
 
 
 def _address(login: Login) -> str:
@@ -187,7 +199,9 @@ def error_of(failure: Failure, login: Login) -> DatabaseError:
     code = failure.sqlstate
     if code is None:
         msg = f"{where} failed: {failure.text}."
-        kind = next((kind for part, kind in CLIENT_ERRORS if part in failure.text), Unreachable)
+        attempt = ATTEMPT.match(failure.text)
+        reason = attempt[1] if attempt else failure.text
+        kind = next((kind for part, kind in CLIENT_ERRORS if part in reason), Unreachable)
         return kind(msg)
     msg = f"{where} was answered with SQLSTATE {code}: {failure.text}."
     if code == "28000" and (failure.authenticated or not login.tls):

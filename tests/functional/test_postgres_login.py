@@ -1,0 +1,466 @@
+"""Logging in to PostgreSQL: every way it can fail has its own error, and keeps to its time."""
+
+import hashlib
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from local.proxy import Proxy
+from local.servers import Authority, Server, start
+from rotators.postgres.connection import APPLICATION_NAME, Failure, error_of
+from rotators.postgres.rotator import PostgresRotator
+from rotators.postgres.session import PostgresSession
+from shared.deadline import Deadline
+from shared.errors import (
+    AccountLocked,
+    BadSetting,
+    CertificateUntrusted,
+    DatabaseError,
+    HostNameMismatch,
+    LoginRefused,
+    NameNotResolved,
+    OutOfTime,
+    PasswordNotAsked,
+    PermissionDenied,
+    ServerBusy,
+    StatementFailed,
+    TlsFailed,
+    TlsNotOffered,
+    TlsRequired,
+    Unreachable,
+)
+from shared.model import Login
+from shared.tls import Trust
+from tests.functional.rotations import new_name
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(params=["postgres", "postgres-18"])
+def server(request: pytest.FixtureRequest, server_of: Callable[[str], Server]) -> Server:
+    """The oldest and the newest PostgreSQL in turn."""
+    return server_of(request.param)
+
+
+@pytest.fixture
+def user(server: Server) -> str:
+    """A fresh user with PASSWORD."""
+    server.create_user(name := new_name(), PASSWORD)
+    return name
+
+
+def login_of(server: Server, username: str, password: str = PASSWORD, **fields: object) -> Login:
+    """Return the login that a secret for this server holds; ``fields`` are other keys of it."""
+    usual = {"host": server.host, "port": server.port, "dbname": server.database}
+    return _login(username=username, password=password, **{**usual, **fields})
+
+
+def _login(**fields: object) -> Login:
+    return Login.parse(json.dumps({"engine": "postgres", **fields}), where="the test's secret")
+
+
+def connect(login: Login, trust: Trust, seconds: float = 20) -> PostgresSession:
+    """Log in as the function does."""
+    return PostgresRotator.connect(_Connecting(trust), login, Deadline(seconds))  # type: ignore[arg-type]
+
+
+class _Connecting:
+    def __init__(self, trust: Trust) -> None:
+        self.trust = trust
+
+
+def failure_of(login: Login, trust: Trust, seconds: float = 20) -> DatabaseError:
+    """Return the error that a login ends in; no password is in it."""
+    with pytest.raises(DatabaseError) as caught:
+        connect(login, trust, seconds).close()
+    error = caught.value
+    for shown in (str(error), repr(error), error.advice):
+        assert login.password not in shown
+    assert error.__cause__ is None
+    assert error.__suppress_context__ or error.__context__ is None
+    return error
+
+
+# What the server answers
+
+
+def test_wrong_password_is_refused(server: Server, user: str) -> None:
+    """A wrong password, and only that, is LoginRefused; the hint names VALID UNTIL."""
+    error = failure_of(login_of(server, user, "wrong"), Trust(server.ca_file))
+    assert type(error) is LoginRefused
+    assert not error.proves_password
+    assert "VALID UNTIL" in error.advice
+
+
+def test_unknown_role_is_refused(server: Server) -> None:
+    """PostgreSQL does not tell an unknown role from a wrong password, so neither do we."""
+    error = failure_of(login_of(server, "nobody_of_this_name"), Trust(server.ca_file))
+    assert type(error) is LoginRefused
+
+
+def test_expired_role_is_refused(server: Server, user: str) -> None:
+    """An expired VALID UNTIL answers as a wrong password does, even to the right one."""
+    server.execute(f"ALTER ROLE {user} VALID UNTIL '2001-01-01'")
+    assert type(failure_of(login_of(server, user), Trust(server.ca_file))) is LoginRefused
+
+
+def test_role_without_login_is_locked(server: Server, user: str) -> None:
+    """NOLOGIN is told only to who has the right password; a wrong one is refused."""
+    server.execute(f"ALTER ROLE {user} NOLOGIN")
+    right = failure_of(login_of(server, user), Trust(server.ca_file))
+    wrong = failure_of(login_of(server, user, "wrong"), Trust(server.ca_file))
+    assert type(right) is AccountLocked
+    assert right.proves_password
+    assert type(wrong) is LoginRefused
+
+
+def test_unknown_database_is_not_refused(server: Server, user: str) -> None:
+    """A database that does not exist is an error of its own, which proves the password."""
+    login = login_of(server, user, dbname="no_such_database")
+    error = failure_of(login, Trust(server.ca_file))
+    assert type(error) is StatementFailed
+    assert "dbname" in error.advice
+    assert error.proves_password
+
+
+def test_database_that_is_closed_to_the_role(server: Server, user: str) -> None:
+    """Without CONNECT on the database the login is denied, not refused."""
+    server.execute(f"CREATE DATABASE closed_to_{user}")
+    server.execute(f"REVOKE CONNECT ON DATABASE closed_to_{user} FROM PUBLIC")
+    login = login_of(server, user, dbname=f"closed_to_{user}")
+    error = failure_of(login, Trust(server.ca_file))
+    assert type(error) is PermissionDenied
+
+
+def test_connection_limit_of_the_role_proves_the_password(server: Server, user: str) -> None:
+    """A role's own limit is told only to who has the right password."""
+    server.execute(f"ALTER ROLE {user} CONNECTION LIMIT 0")
+    right = failure_of(login_of(server, user), Trust(server.ca_file))
+    assert type(right) is ServerBusy
+    assert right.proves_password
+    wrong = failure_of(login_of(server, user, "wrong"), Trust(server.ca_file))
+    assert type(wrong) is LoginRefused
+
+
+def test_md5_role_logs_in(server: Server, user: str) -> None:
+    """A role whose password is stored as MD5 still can log in, and be refused."""
+    digest = hashlib.md5((PASSWORD + user).encode(), usedforsecurity=False).hexdigest()
+    server.execute(f"ALTER ROLE {user} PASSWORD 'md5{digest}'")
+    with rule(server, f"hostssl all {user} 127.0.0.1/32 md5"):
+        connect(login_of(server, user), Trust(server.ca_file)).close()
+        error = failure_of(login_of(server, user, "wrong"), Trust(server.ca_file))
+    assert type(error) is LoginRefused
+
+
+def test_server_without_a_free_connection_is_busy(server: Server, user: str) -> None:
+    """Too many clients are an error of their own, not a refusal."""
+    with ExitStack() as sessions:
+        while True:
+            try:
+                sessions.enter_context(_bare(server, user))
+            except psycopg.OperationalError:
+                break
+        error = failure_of(login_of(server, user), Trust(server.ca_file))
+    assert type(error) is ServerBusy
+
+
+def test_role_that_no_rule_lets_in(server: Server, user: str) -> None:
+    """A role that pg_hba.conf keeps out is denied, and the hint names that file."""
+    with rule(server, f"hostssl all {user} 127.0.0.1/32 reject"):
+        error = failure_of(login_of(server, user), Trust(server.ca_file))
+    assert type(error) is PermissionDenied
+    assert "pg_hba.conf" in error.advice
+
+
+def test_trusted_role_proves_nothing(server: Server, user: str) -> None:
+    """Where the server asks for no password, any password would pass: that is no login."""
+    with rule(server, f"hostssl all {user} 127.0.0.1/32 trust"):
+        error = failure_of(login_of(server, user, "anything"), Trust(server.ca_file))
+    assert type(error) is PasswordNotAsked
+    assert not error.proves_password
+
+
+def test_password_in_clear_is_told_from_none(server: Server, user: str) -> None:
+    """The method `password`, inside TLS, is a password that was asked for."""
+    with rule(server, f"hostssl all {user} 127.0.0.1/32 password"):
+        connect(login_of(server, user), Trust(server.ca_file)).close()
+        error = failure_of(login_of(server, user, "wrong"), Trust(server.ca_file))
+    assert type(error) is LoginRefused
+
+
+@pytest.mark.parametrize(
+    "name",
+    ['C "28P01"', "AuthenticationOk", "AuthenticationSASLFinal", "x\nB\t9\tAuthenticationOk"],
+)
+def test_user_name_cannot_forge_an_answer(server: Server, name: str) -> None:
+    """A user name that looks like a message of the protocol does not change the verdict."""
+    error = failure_of(login_of(server, name, "wrong"), Trust(server.ca_file))
+    assert type(error) is LoginRefused
+    assert not error.proves_password
+
+
+@pytest.mark.parametrize(
+    ("severity", "text"),
+    [
+        ("ВАЖНО", "пользователь не прошёл проверку подлинности"),
+        ("致命错误", "用户 Password 认证失败"),
+        ("FATAL", "Passwort-Authentifizierung für Benutzer »u« fehlgeschlagen"),
+    ],
+)
+def test_language_of_the_server_does_not_matter(severity: str, text: str) -> None:
+    """Whatever lc_messages says, the code tells that the password was refused."""
+    with answering(severity, "28P01", text) as port:
+        error = failure_of(_plain("localhost", port), Trust())
+    assert type(error) is LoginRefused
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("57P03", ServerBusy),
+        ("57P01", ServerBusy),
+        ("53300", ServerBusy),
+        ("53200", ServerBusy),
+        ("0A000", StatementFailed),
+        ("28000", TlsRequired),
+    ],
+)
+def test_other_answers_have_their_own_errors(code: str, kind: type[DatabaseError]) -> None:
+    """A server that starts up, shuts down or knows another protocol is no refusal."""
+    with answering("FATAL", code, "whatever") as port:
+        error = failure_of(_plain("localhost", port), Trust())
+    assert type(error) is kind
+    assert code in error.message
+
+
+# The way to the server
+
+
+def test_nothing_listens() -> None:
+    """A port where nothing listens is unreachable."""
+    error = failure_of(_login(host="localhost", port=1, username="u", password=PASSWORD), Trust())
+    assert type(error) is Unreachable
+
+
+@pytest.mark.parametrize("host", ["certificate.example.invalid", "SSL.invalid"])
+def test_name_that_does_not_resolve(host: str) -> None:
+    """A host that DNS does not know is told so, whatever words are in it."""
+    error = failure_of(_login(host=host, port=5432, username="u", password=PASSWORD), Trust())
+    assert type(error) is NameNotResolved
+
+
+def test_words_in_names_do_not_matter() -> None:
+    """The kind of failure is read from what libpq says, not from a name that it quotes."""
+    login = _login(host="certificate.SSL", port=1, username="certificate", password=PASSWORD)
+    text = 'connection to server at "certificate.SSL" (10.0.0.1), port 1 failed: Connection refused'
+    assert type(error_of(Failure(None, False, text), login)) is Unreachable
+
+
+def test_packets_that_are_swallowed(server: Server, user: str) -> None:
+    """A host that accepts the connection and then falls silent ends in an error in time."""
+    with Proxy(server.host, server.port) as proxy:
+        proxy.black_hole()
+        login = login_of(server, user).at(proxy.host, proxy.port)
+        began = time.monotonic()
+        error = failure_of(login, Trust(server.ca_file), seconds=2.5)
+        assert time.monotonic() - began < 2.5
+    assert type(error) is Unreachable
+
+
+def test_address_that_never_answers() -> None:
+    """A firewall that drops the first packet already ends in an error in time, not in libpq."""
+    with full_backlog() as port:
+        login = _login(host="127.0.0.1", port=port, username="u", password=PASSWORD)
+        began = time.monotonic()
+        error = failure_of(login, Trust(), seconds=2.5)
+        assert time.monotonic() - began < 2.5
+    assert type(error) is Unreachable
+    assert "security groups" in error.advice
+
+
+def test_no_time_no_login(server: Server, user: str) -> None:
+    """With the time over, no login is begun."""
+    with pytest.raises(OutOfTime):
+        connect(login_of(server, user), Trust(server.ca_file), seconds=0.5)
+
+
+def test_server_that_hangs_up(server: Server, user: str) -> None:
+    """A connection that is cut in the middle of the login is unreachable, not refused."""
+    with Proxy(server.host, server.port) as proxy:
+        for messages in range(1, 8):
+            proxy.cut_after(messages)
+            error = failure_of(
+                login_of(server, user).at(proxy.host, proxy.port), Trust(server.ca_file)
+            )
+            assert not isinstance(error, LoginRefused), messages
+            assert not error.proves_password, messages
+
+
+# TLS
+
+
+def test_session_is_encrypted_and_named(server: Server, user: str) -> None:
+    """Sessions speak TLS 1.2 or better, and name themselves for the database's audit."""
+    with connect(login_of(server, user), Trust(server.ca_file)) as session:
+        ((tls, version, name),) = session._run(
+            "SELECT ssl, version, application_name FROM pg_stat_ssl"
+            " JOIN pg_stat_activity USING (pid) WHERE pid = pg_backend_pid()"
+        )
+    assert tls
+    assert version in {"TLSv1.2", "TLSv1.3"}
+    assert name == APPLICATION_NAME
+
+
+def test_foreign_authority_is_not_trusted(server: Server, user: str, tmp_path: Path) -> None:
+    """A certificate of another authority is refused before the password is sent."""
+    (tmp_path / "ca.pem").write_bytes(Authority().certificate)
+    error = failure_of(login_of(server, user), Trust(tmp_path / "ca.pem"))
+    assert type(error) is CertificateUntrusted
+    assert "DATABASE_CA_FILE" in error.advice
+
+
+def test_built_in_authorities_do_not_vouch_for_it(server: Server, user: str) -> None:
+    """Without DATABASE_CA_FILE only RDS's and Amazon's authorities are trusted."""
+    assert type(failure_of(login_of(server, user), Trust())) is CertificateUntrusted
+
+
+def test_other_host_name_is_refused() -> None:
+    """A certificate for another name is refused, though the authority is right."""
+    with start("postgres", certificate_names=["elsewhere.example"]) as elsewhere:
+        login = _login(
+            host=elsewhere.host, port=elsewhere.port, username="postgres", password=PASSWORD
+        )
+        error = failure_of(login, Trust(elsewhere.ca_file))
+    assert type(error) is HostNameMismatch
+
+
+def test_server_without_tls_is_refused_unless_the_secret_says_so() -> None:
+    """No TLS on the server is an error; only "ssl": false lets a password go there."""
+    with start("postgres", tls=False) as plain:
+        plain.create_user("app", PASSWORD)
+        error = failure_of(login_of(plain, "app"), Trust(plain.ca_file))
+        assert type(error) is TlsNotOffered
+        assert '"ssl": false' in error.advice
+        connect(login_of(plain, "app", ssl=False), Trust(plain.ca_file)).close()
+
+
+def test_server_that_demands_tls(server: Server, user: str) -> None:
+    """A server that wants TLS from a secret with "ssl": false: the error says which is wrong."""
+    error = failure_of(login_of(server, user, ssl=False), Trust(server.ca_file))
+    assert type(error) is TlsRequired
+
+
+def test_file_of_authorities_that_is_none(server: Server, user: str, tmp_path: Path) -> None:
+    """DATABASE_CA_FILE that holds no certificate is a bad setting, not a bad server."""
+    (tmp_path / "ca.pem").write_text("no certificate\n")
+    with pytest.raises(BadSetting, match="holds no certificate"):
+        connect(login_of(server, user), Trust(tmp_path / "ca.pem"))
+
+
+def test_garbage_instead_of_tls() -> None:
+    """A server that answers the request for TLS with something else fails for TLS."""
+    with answering_bytes(b"X") as port:
+        login = _login(host="localhost", port=port, username="u", password=PASSWORD)
+        error = failure_of(login, Trust())
+    assert type(error) is TlsFailed
+
+
+# Standing in for servers
+
+
+@contextmanager
+def rule(server: Server, line: str) -> Iterator[None]:
+    """Put a rule before the others in pg_hba.conf for a while."""
+    path: Path = server._data / "pg_hba.conf"  # type: ignore[attr-defined]
+    before = path.read_text()
+    path.write_text(f"{line}\n{before}")
+    _reload(server, rules=2)
+    try:
+        yield
+    finally:
+        path.write_text(before)
+        _reload(server, rules=1)
+
+
+def _reload(server: Server, rules: int) -> None:
+    """Have the server read pg_hba.conf again, and wait until new sessions see it."""
+    server.execute("SELECT pg_reload_conf()")
+    until = time.monotonic() + 10
+    while server.execute("SELECT count(*) FROM pg_hba_file_rules") != [(rules,)]:
+        assert time.monotonic() < until
+    time.sleep(0.1)  # the file is read at once by the view, by the postmaster a moment later
+
+
+def _bare(server: Server, username: str) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(
+        host=server.host,
+        port=server.port,
+        user=username,
+        password=PASSWORD,
+        dbname=server.database,
+        sslmode="require",
+    )
+
+
+def _plain(host: str, port: int) -> Login:
+    return _login(host=host, port=port, username="u", password=PASSWORD, ssl=False)
+
+
+@contextmanager
+def answering(severity: str, code: str, text: str) -> Iterator[int]:
+    """Answer each start of a session with an error, as a server without TLS does."""
+    fields = {"S": severity, "V": "FATAL", "C": code, "M": text}
+    body = b"".join(f"{key}{value}\0".encode() for key, value in fields.items()) + b"\0"
+    with answering_bytes(b"E" + struct.pack("!I", len(body) + 4) + body) as port:
+        yield port
+
+
+@contextmanager
+def answering_bytes(answer: bytes) -> Iterator[int]:
+    """Answer whatever arrives first on a connection with ``answer``, and hang up."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            with client:
+                client.recv(4096)
+                client.sendall(answer)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)
+
+
+@contextmanager
+def full_backlog() -> Iterator[int]:
+    """Give a port whose queue is full, so that the kernel drops the first packet of each client."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port: int = listener.getsockname()[1]
+        clients = [socket.socket() for _ in range(3)]
+        for client in clients:
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port))
+        try:
+            yield port
+        finally:
+            for client in clients:
+                client.close()
