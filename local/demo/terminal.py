@@ -44,7 +44,7 @@ class Terminal:
 
     def styled(self, text: str, style: Style) -> str:
         """Return the text as it is to look."""
-        return f"\x1b[{style}m{text}\x1b[0m" if self._colours else text
+        return f"\x1b[{style}m{text}\x1b[0m" if self._colours and text else text
 
     def title(self, text: str) -> None:
         """Write a heading, with an empty line before it."""

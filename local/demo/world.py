@@ -1,7 +1,6 @@
 """Everything that a rotation needs, started together and stopped together."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from local.client import Client
+from local.isolation import forget_caller
 from local.lambda_runtime import FunctionError, LambdaRuntime
 from local.secretsmanager import SecretsManagerService
 from local.servers import Server, start
@@ -215,21 +215,3 @@ def _add_function(
             }
         ),
     )["ARN"]
-
-
-def forget_caller(environment: Mapping[str, str]) -> None:
-    """Keep what the caller has set for AWS, proxies and databases out of the demonstration.
-
-    Nothing of it may lead to the caller's own account or servers.
-
-    Args:
-        environment: What leads an SDK to the local endpoint instead.
-    """
-    for name in list(os.environ):
-        if name.startswith(("AWS_", "ROTATION_TEST_")) or name.lower().endswith("_proxy"):
-            del os.environ[name]
-    os.environ |= {
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        **environment,
-    }
