@@ -27,6 +27,7 @@ ROTATORS = {
 }
 EVENTS = sorted((ROOT / "events").glob("*-*.json"))
 STACK = Stack()
+GIVEN_KEY = "arn:aws:kms:eu-central-1:123456789012:key/11111111-1111-4111-8111-111111111111"
 
 
 def folders_of_rotators() -> list[str]:
@@ -264,3 +265,16 @@ def test_every_role_can_be_bounded() -> None:
     ]
     assert [role["PermissionsBoundary"] for role in roles] == [boundary] * len(roles)
     assert len(roles) == len(functions(TEMPLATE))
+
+
+@pytest.mark.parametrize("stack", [Stack(), Stack(KeyArn=GIVEN_KEY)], ids=["own", "given"])
+def test_everything_at_rest_has_the_key(stack: Stack) -> None:
+    """Log groups, topic and secrets are encrypted with the stack's key, or the one given."""
+    key = stack.resolve({"Fn::If": ["MakeKey", {"Fn::GetAtt": ["Key", "Arn"]}, {"Ref": "KeyArn"}]})
+    kinds = {"AWS::Logs::LogGroup": "KmsKeyId", "AWS::SNS::Topic": "KmsMasterKeyId"}
+    used = [
+        resource["Properties"][kinds[resource["Type"]]]
+        for resource in stack.resources.values()
+        if resource["Type"] in kinds
+    ]
+    assert used == [key] * 4

@@ -1,0 +1,147 @@
+"""Parameters that are wrong, or wrong together, are refused before anything is made.
+
+CloudFormation evaluates patterns and rules when it is given the parameters; here `Stack` does.
+"""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from local.template import load
+from tests.deployment.stack import Stack
+
+SUBNET, GROUP = "subnet-0123456789abcdef0", "sg-0123456789abcdef0"
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/11111111-1111-4111-8111-111111111111"
+ADMINISTRATOR = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:admin-AbCdEf"
+LAYER = "arn:aws:lambda:eu-central-1:123456789012:layer:database-ca:1"
+
+WHOLE = [
+    {},
+    {"SubnetIds": SUBNET, "SecurityGroupIds": GROUP},
+    {"SubnetIds": f"{SUBNET}, {SUBNET}", "SecurityGroupIds": f"{GROUP},{GROUP}"},
+    {"KeyArn": KEY},
+    {"KeyArn": KEY.replace("key/11111111-1111-4111-8111-111111111111", f"key/mrk-{'1' * 32}")},
+    {"KeyAdministratorArns": "arn:aws:iam::123456789012:role/team/Keys", "KeyInEveryRegion": "yes"},
+    {"SecretKeyArns": f"{KEY},{KEY}"},
+    {"AlarmEmail": "operations@example.com"},
+    {"Strategy": "alternating-users", "PromoteIn": "finishSecret", "RefusedLogins": "0"},
+    {"PasswordLength": "8", "ExcludeCharacters": "", "ExcludePunctuation": "true"},
+    {"DatabaseCaFile": "/opt/database-ca.pem", "DatabaseCaLayer": LAYER},
+    {"PermissionsBoundary": "arn:aws:iam::123456789012:policy/boundary"},
+    {
+        "PostgresHost": "db.cluster-abc.eu-central-1.rds.amazonaws.com",
+        "PostgresUsername": "app",
+        "PostgresAdministratorSecretArn": ADMINISTRATOR,
+    },
+    {
+        "MysqlHost": "db",
+        "MysqlUsername": "ü ser",
+        "MysqlAdministratorSecretArn": ADMINISTRATOR,
+        "RotationSchedule": "daily",
+        "RotateOnDeploy": "yes",
+    },
+]
+
+WRONG = [
+    ("subnets without security group", {"SubnetIds": SUBNET}),
+    ("security group without subnets", {"SecurityGroupIds": GROUP}),
+    ("no subnet id", {"SubnetIds": "vpc-0123456789abcdef0", "SecurityGroupIds": GROUP}),
+    ("an empty element", {"SubnetIds": f"{SUBNET},", "SecurityGroupIds": GROUP}),
+    ("a key's alias", {"KeyArn": "arn:aws:kms:eu-central-1:123456789012:alias/mine"}),
+    (
+        "administrators of a given key",
+        {"KeyArn": KEY, "KeyAdministratorArns": "arn:aws:iam::123456789012:role/a"},
+    ),
+    ("Regions of a given key", {"KeyArn": KEY, "KeyInEveryRegion": "yes"}),
+    ("the account as administrator", {"KeyAdministratorArns": "arn:aws:iam::123456789012:root"}),
+    ("no e-mail address", {"AlarmEmail": "operations"}),
+    ("a strategy that does not exist", {"Strategy": "single"}),
+    ("no step to promote in", {"PromoteIn": "testSecret"}),
+    ("refused logins below zero", {"RefusedLogins": "-1"}),
+    ("a short password", {"PasswordLength": "7"}),
+    ("a password of no number", {"PasswordLength": "32 "}),
+    (
+        "no character left",
+        dict.fromkeys(
+            ("ExcludeNumbers", "ExcludePunctuation", "ExcludeUppercase", "ExcludeLowercase"), "true"
+        ),
+    ),
+    ("a CA file without layer", {"DatabaseCaFile": "/opt/database-ca.pem"}),
+    ("a layer without CA file", {"DatabaseCaLayer": LAYER}),
+    ("a CA file elsewhere", {"DatabaseCaFile": "/var/ca.pem", "DatabaseCaLayer": LAYER}),
+    ("a processor that there is not", {"Architecture": "armv7"}),
+    ("little memory", {"MemorySize": "128"}),
+    ("a long timeout", {"Timeout": "901"}),
+    ("a retention that CloudWatch has not", {"LogRetentionInDays": "42"}),
+    ("no policy", {"PermissionsBoundary": "boundary"}),
+    (
+        "a secret without user",
+        {"PostgresHost": "db", "PostgresAdministratorSecretArn": ADMINISTRATOR},
+    ),
+    ("a secret without administrator", {"MysqlHost": "db", "MysqlUsername": "app"}),
+    ("a host with a path", {"PostgresHost": "db/app"}),
+    ("a quote in a name", {"MysqlUsername": 'a"b'}),
+    ("a port that there is not", {"MysqlPort": "65536"}),
+    ("a schedule of one's own", {"RotationSchedule": "rate(1 hour)"}),
+    (
+        "a strategy that needs the password",
+        {"PostgresStrategy": "single-user"},
+    ),
+]
+
+
+@pytest.mark.parametrize("parameters", WHOLE, ids=lambda given: " ".join(given) or "defaults")
+def test_what_fits_is_taken(parameters: dict[str, str]) -> None:
+    """Parameters that make sense pass every pattern and rule."""
+    assert Stack(None, "rotation", **parameters).violations() == []
+
+
+@pytest.mark.parametrize(("what", "parameters"), WRONG, ids=[what for what, _ in WRONG])
+def test_what_does_not_fit_is_refused(what: str, parameters: dict[str, str]) -> None:
+    """Each of these is refused by a pattern or a rule."""
+    assert Stack(None, "rotation", **parameters).violations(), what
+
+
+def test_every_parameter_is_described_and_grouped() -> None:
+    """Whoever deploys finds each parameter in a group, with words of its own."""
+    template = load()
+    groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    grouped = [name for group in groups for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(template["Parameters"])
+    for name, declared in template["Parameters"].items():
+        assert declared["Description"].endswith("."), name
+        if "AllowedPattern" in declared:
+            assert declared["ConstraintDescription"], name
+
+
+def test_every_default_stands() -> None:
+    """Nobody has to answer a question in order to deploy."""
+    assert all("Default" in declared for declared in load()["Parameters"].values())
+
+
+@pytest.mark.parametrize("schedule", load()["Mappings"]["Schedule"])
+def test_a_window_fits_its_schedule(schedule: str) -> None:
+    """A window ends before the next rotation, and at the latest when its UTC day does.
+
+    Source: the user guide's page on rotation schedules, which has both rules, and four hours as the
+    shortest time between two rotations.
+    """
+    pair = load()["Mappings"]["Schedule"][schedule]
+    duration = timedelta(hours=int(re.fullmatch(r"([0-9]+)h", pair["Duration"])[1]))  # type: ignore[index]
+    if rate := re.fullmatch(r"rate\(([0-9]+) hours\)", pair["Expression"]):
+        every = timedelta(hours=int(rate[1]))
+        assert every >= timedelta(hours=4)
+        assert duration <= every
+    else:
+        minute, hour, *_ = pair["Expression"].removeprefix("cron(").split()
+        assert minute == "0"
+        assert timedelta(hours=int(hour)) + duration <= timedelta(days=1)
+
+
+def test_the_schedules_offered_are_those_mapped() -> None:
+    """Every choice has its pair, and every pair is a choice."""
+    template = load()
+    assert template["Parameters"]["RotationSchedule"]["AllowedValues"] == list(
+        template["Mappings"]["Schedule"]
+    )
