@@ -223,11 +223,11 @@ def _set(role: str, database: str | None, name: str, value: str | None) -> Itera
     if value is None:
         yield alter + sql.SQL("RESET {}").format(setting)
     elif name in LIST_SETTINGS:
-        yield sql.SQL("SELECT set_config({}, {}, true)").format(
+        yield sql.SQL("SELECT pg_catalog.set_config({}, {}, true)").format(
             sql.Literal(name), sql.Literal(value)
         )
         yield alter + sql.SQL("SET {} FROM CURRENT").format(setting)
-        yield sql.SQL("SELECT set_config('search_path', 'pg_catalog', true)")
+        yield sql.SQL("SELECT pg_catalog.set_config('search_path', 'pg_catalog', true)")
     else:
         yield alter + sql.SQL("SET {} = {}").format(setting, sql.Literal(value))
 

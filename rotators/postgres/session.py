@@ -34,8 +34,11 @@ from shared.errors import (
 )
 from shared.session import Pair, Session
 
-STATEMENT_SECONDS = 15.0
-"""Longest wait for a statement: all of them touch a few rows of catalogues."""
+TRANSACTION_SECONDS = 15.0
+"""Longest wait for a transaction: each touches a few rows of catalogues."""
+
+LOCK_SHARE, STATEMENT_SHARE = 0.8, 0.9
+"""Parts of that time after which the server itself gives up: its error says more than silence."""
 
 ALGORITHM = b"scram-sha-256"
 """Named, since libpq would follow the server's ``password_encryption`` otherwise: md5, perhaps."""
@@ -84,11 +87,11 @@ class PostgresSession(Session):
         Advisory locks do not hold behind a pooler in transaction mode: use the database's address.
         """
         key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
-        if self._run("SELECT pg_catalog.pg_try_advisory_lock(%s)", key)[0][0]:
-            return False
-        milliseconds = max(1, int(seconds * 1000))
-        with self._transaction(lock_milliseconds=milliseconds):
-            self._run("SELECT pg_catalog.pg_advisory_lock(%s)", key, seconds=seconds)
+        with self._in_time(self._deadline.seconds(seconds, "take the lock")):
+            if self._run("SELECT pg_catalog.pg_try_advisory_lock(%s)", key)[0][0]:
+                return False
+        with self._transaction(seconds):
+            self._run("SELECT pg_catalog.pg_advisory_lock(%s)", key)
         return True
 
     def change_password(self, username: str, password: str) -> None:
@@ -118,11 +121,7 @@ class PostgresSession(Session):
     def made(self, pair: Pair) -> bool | None:
         """Read the second role's comment; see :meth:`shared.session.SecondUser.made`."""
         with self._transaction():
-            rows = self._run(
-                "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = %s",
-                pair.second,
-            )
-        return rows[0][0] == mark(pair) if rows else None
+            return self._made(pair)
 
     def adoption(self, pair: Pair) -> str:
         """Return the comment that hands a role over."""
@@ -131,7 +130,7 @@ class PostgresSession(Session):
     def prepare(self, idle: str, password: str, pair: Pair, *, rights: bool) -> None:
         """Set the password and make the pair equal, in one transaction."""
         with self._transaction():
-            if rights and self.made(pair) is None:
+            if rights and self._made(pair) is None:
                 self._create(pair, password)
             else:
                 self._set_password(idle, password)
@@ -142,6 +141,13 @@ class PostgresSession(Session):
         """Compare the two roles; see :meth:`shared.session.SecondUser.differences`."""
         with self._transaction():
             return [self._describe(found) for found in compare(self._read(pair))]
+
+    def _made(self, pair: Pair) -> bool | None:
+        rows = self._run(
+            "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = %s",
+            pair.second,
+        )
+        return rows[0][0] == mark(pair) if rows else None
 
     def _create(self, pair: Pair, password: str) -> None:
         """Create the second role as a member of the first: rights and all in one statement."""
@@ -201,55 +207,54 @@ class PostgresSession(Session):
     # Statements
 
     @contextmanager
-    def _transaction(self, *, lock_milliseconds: int | None = None) -> Iterator[None]:
+    def _transaction(self, seconds: float = TRANSACTION_SECONDS) -> Iterator[None]:
         """Begin, with the session's own user and bounded waits; commit, or roll everything back.
 
         The second user of a pair acts as the first (``ALTER ROLE ... SET role``): to change its own
         password it has to be itself again. Everything is local to the transaction, so that a pooler
-        hands nothing of it on.
+        hands nothing of it on. Functions are called by their full names where ``search_path`` is
+        not ours yet: a database's owner can set it for all who come there, administrators too.
         """
-        milliseconds = int(self._deadline.seconds(STATEMENT_SECONDS, "run a statement") * 1000)
-        if lock_milliseconds is None:
-            lock_milliseconds = milliseconds
+        seconds = self._deadline.seconds(seconds, "run a statement")
+        lock, statement = (
+            str(max(1, int(seconds * share * 1000))) for share in (LOCK_SHARE, STATEMENT_SHARE)
+        )
+        with self._in_time(seconds), self._connection.transaction():
+            self._run(
+                "SELECT pg_catalog.set_config('role', 'none', true),"
+                " pg_catalog.set_config('search_path', 'pg_catalog', true),"
+                " pg_catalog.set_config('statement_timeout', %s, true),"
+                " pg_catalog.set_config('lock_timeout', %s, true)",
+                statement,
+                lock,
+            )
+            yield
+
+    @contextmanager
+    def _in_time(self, seconds: float) -> Iterator[None]:
+        """Cut the connection when the server, or the way to it, is silent for too long."""
         try:
-            with self._connection.transaction():
-                self._run(
-                    "SELECT set_config('role', 'none', true),"
-                    " set_config('search_path', 'pg_catalog', true),"
-                    " set_config('statement_timeout', %s, true),"
-                    " set_config('lock_timeout', %s, true)",
-                    str(max(milliseconds, lock_milliseconds) + 1000),
-                    str(lock_milliseconds),
-                )
+            with Watchdog(self._connection.fileno(), seconds):
                 yield
         except psycopg.Error as error:
-            # Raised by COMMIT or ROLLBACK themselves: the connection is gone.
-            raise self._error(error, timed_out=False) from None
+            # Raised by BEGIN, COMMIT or ROLLBACK themselves, or the connection was closed before.
+            raise self._error(error) from None
 
-    def _run(
-        self,
-        statement: LiteralString | sql.Composable,
-        *parameters: object,
-        seconds: float = STATEMENT_SECONDS,
-    ) -> Rows:
+    def _run(self, statement: LiteralString | sql.Composable, *parameters: object) -> Rows:
         """Run one statement and return its rows (none for a command)."""
-        seconds = self._deadline.seconds(seconds, "run a statement") + 1
-        watchdog = Watchdog(self._connection.fileno(), seconds)
+        query = statement if isinstance(statement, str) else sql.SQL("{}").format(statement)
         try:
-            with watchdog:
-                query = statement if isinstance(statement, str) else sql.SQL("{}").format(statement)
-                cursor = self._connection.execute(query, parameters or None)
-                return cursor.fetchall() if cursor.description else []
+            cursor = self._connection.execute(query, parameters or None)
+            return cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
-            raise self._error(error, timed_out=watchdog.fired) from None
+            raise self._error(error) from None
 
-    def _error(self, error: psycopg.Error, *, timed_out: bool) -> DatabaseError:
+    @staticmethod
+    def _error(error: psycopg.Error) -> DatabaseError:
         """Return our error: from the code, with the server's own first line."""
         code = error.sqlstate
-        if timed_out:
-            return Unreachable("The database stopped answering in the middle of a session.")
         if code is None:
-            return Unreachable("The connection to the database was lost.")
+            return Unreachable("The database stopped answering in the middle of a session.")
         msg = f"The database answered SQLSTATE {code}: {error.diag.message_primary}."
         return ERRORS_BY_SQLSTATE.get(code, StatementFailed)(msg)
 
@@ -272,7 +277,6 @@ class Watchdog:
     """
 
     def __init__(self, descriptor: int, seconds: float) -> None:
-        self.fired = False
         # A descriptor of our own: the connection may close its one while the timer fires.
         self._socket = socket.socket(fileno=os.dup(descriptor))
         self._timer = threading.Timer(seconds, self._cut)
@@ -286,6 +290,5 @@ class Watchdog:
         self._socket.close()
 
     def _cut(self) -> None:
-        self.fired = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)

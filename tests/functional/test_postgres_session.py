@@ -1,0 +1,358 @@
+"""What one PostgreSQL session does: passwords, the lock, and giving up in time."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+from local.proxy import Direction, Proxy
+from local.servers import Server
+from rotators.postgres.session import PostgresSession
+from shared.errors import (
+    AccountExpired,
+    AccountLocked,
+    AccountMissing,
+    DatabaseError,
+    LockTimeout,
+    PermissionDenied,
+    ServerBusy,
+    ServerReadOnly,
+    Unreachable,
+)
+from shared.model import Login
+from shared.session import Pair, SecondUser, TwoPasswords
+from shared.tls import Trust
+from tests.functional.rotations import new_name
+from tests.functional.test_postgres_login import connect, login_of
+
+PASSWORD = "correct horse battery staple"
+SECONDS = 2.5
+"""Of an invocation that meets a network that swallows packets."""
+
+
+@pytest.fixture(params=["postgres", "postgres-18"])
+def server(request: pytest.FixtureRequest, server_of: Callable[[str], Server]) -> Server:
+    """The oldest and the newest PostgreSQL in turn."""
+    return server_of(request.param)
+
+
+@pytest.fixture
+def user(server: Server) -> str:
+    """A fresh user with PASSWORD."""
+    server.create_user(name := new_name(), PASSWORD)
+    return name
+
+
+@pytest.fixture
+def session(server: Server, user: str) -> Iterator[PostgresSession]:
+    """An open session of that user."""
+    with connect(login_of(server, user), Trust(server.ca_file)) as session:
+        yield session
+
+
+@pytest.fixture
+def administrator(server: Server) -> Iterator[PostgresSession]:
+    """An open session of the administrator."""
+    with connect(administrator_login(server), Trust(server.ca_file)) as session:
+        yield session
+
+
+def administrator_login(server: Server) -> Login:
+    """Return the administrator's login."""
+    return login_of(server, server.administrator.username, server.administrator.password)
+
+
+# Capabilities
+
+
+def test_capabilities(session: PostgresSession) -> None:
+    """PostgreSQL can keep a second user, and cannot give a user two passwords."""
+    assert isinstance(session, SecondUser)
+    assert not isinstance(session, TwoPasswords)
+
+
+# Passwords
+
+PRINTABLE = "".join(map(chr, range(32, 127)))
+DIFFICULT = [
+    PRINTABLE,
+    "pässwörd ⚿ 密码 пароль",
+    "ﬁ Å ½ ² \u00a0 \u2003",  # SASLprep makes others of these
+    "\\",
+    "'; DROP ROLE x; --",
+    "%s %(x)s {} {0} $1 :name ?",
+    " leading and trailing ",
+    "\t\n\r\x01\x7f",
+    "e\u0301",
+    "\U0001f511" * 20,
+    "x" * 500,
+]
+
+
+@pytest.mark.parametrize("password", DIFFICULT)
+def test_user_changes_its_own_password(server: Server, user: str, password: str) -> None:
+    """Whatever characters a password has, it logs in once it is set, and the old one does not."""
+    with connect(login_of(server, user), Trust(server.ca_file)) as session:
+        session.change_password(user, password)
+        session.change_password(user, password)
+    assert server.logs_in(user, password)
+    assert not server.logs_in(user, PASSWORD)
+    assert server.execute(
+        "SELECT rolpassword LIKE 'SCRAM-SHA-256$%%' FROM pg_authid WHERE rolname = %s", [user]
+    ) == [(True,)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ['O\'Neil "the" %s {0} $1', "Üser Ñame 用户", "back\\slash", "new\nline", "UPPER", "a" * 63],
+)
+def test_difficult_user_names(server: Server, name: str) -> None:
+    """Whatever characters a name has, the user changes its own password, and nobody else's."""
+    server.create_user(name, PASSWORD)
+    try:
+        with connect(login_of(server, name), Trust(server.ca_file)) as session:
+            session.change_password(name, "another password")
+            assert session.account_problem(name) is None
+        assert server.logs_in(name, "another password")
+    finally:
+        server.drop_user(name)
+
+
+def test_verifier_is_scram_whatever_the_server_prefers(server: Server, user: str) -> None:
+    """A session whose password_encryption is md5 still stores SCRAM."""
+    server.execute(f"ALTER ROLE {user} SET password_encryption = 'md5'")
+    with connect(login_of(server, user), Trust(server.ca_file)) as session:
+        session.change_password(user, "another password")
+    ((stored,),) = server.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", [user])
+    assert stored.startswith("SCRAM-SHA-256$")
+
+
+def test_password_is_not_in_the_log_of_a_failed_statement(server: Server) -> None:
+    """Neither is a password that could not be set: the statement is logged with its error."""
+    server.create_user(one := new_name(), PASSWORD)
+    server.create_user(other := new_name(), PASSWORD)
+    began = len(server.log_text())
+    with (
+        connect(login_of(server, one), Trust(server.ca_file)) as session,
+        pytest.raises(PermissionDenied) as caught,
+    ):
+        session.change_password(other, "never seen in any log")
+    log = server.log_text()[began:]
+    assert f'ALTER ROLE "{other}"' in log
+    assert "never seen in any log" not in log
+    assert PASSWORD not in log
+    assert "never seen" not in str(caught.value)
+
+
+def test_user_that_acts_as_another_changes_its_own_password(server: Server, user: str) -> None:
+    """ALTER ROLE ... SET role does not keep a user from changing its own password."""
+    server.create_user(owner := new_name("owner"), PASSWORD)
+    server.execute(f"GRANT {owner} TO {user}")
+    server.execute(f"ALTER ROLE {user} SET role = {owner}")
+    with connect(login_of(server, user), Trust(server.ca_file)) as session:
+        session.change_password(user, "another password")
+    assert server.logs_in(user, "another password")
+    assert server.logs_in(owner, PASSWORD)
+
+
+def test_reader_is_told(server: Server, user: str) -> None:
+    """A server that takes no changes has its own error."""
+    server.set_read_only(True)
+    try:
+        with (
+            connect(login_of(server, user), Trust(server.ca_file)) as session,
+            pytest.raises(ServerReadOnly),
+        ):
+            session.change_password(user, "another password")
+    finally:
+        server.set_read_only(False)
+    assert server.logs_in(user, PASSWORD)
+
+
+def test_missing_role(administrator: PostgresSession) -> None:
+    """Changing the password of a role that does not exist says so."""
+    with pytest.raises(AccountMissing):
+        administrator.change_password("no_such_role", "whatever")
+
+
+# The administrator's look
+
+
+def test_administrator_sees_what_is_wrong(server: Server, administrator: PostgresSession) -> None:
+    """Missing, locked and expired roles are told apart; a good one has no problem."""
+    for name in (
+        missing := new_name(),
+        locked := new_name(),
+        expired := new_name(),
+        good := new_name(),
+    ):
+        if name != missing:
+            server.create_user(name, PASSWORD)
+    server.execute(f"ALTER ROLE {locked} NOLOGIN")
+    server.execute(f"ALTER ROLE {expired} VALID UNTIL '2001-01-01'")
+    server.execute(f"ALTER ROLE {good} VALID UNTIL 'infinity'")
+    assert type(administrator.account_problem(missing)) is AccountMissing
+    assert type(administrator.account_problem(locked)) is AccountLocked
+    problem = administrator.account_problem(expired)
+    assert type(problem) is AccountExpired
+    assert "2001-01-01" in problem.message
+    assert administrator.account_problem(good) is None
+
+
+# The lock
+
+
+def test_lock_keeps_others_out_until_the_session_ends(server: Server, user: str) -> None:
+    """The lock is free at first, then it is held until its session ends; the next one waits."""
+    trust = Trust(server.ca_file)
+    with connect(login_of(server, user), trust) as first:
+        assert first.lock("arn:one", 5) is False
+        with connect(login_of(server, user), trust) as second:
+            assert second.lock("arn:other", 5) is False
+            with pytest.raises(LockTimeout):
+                second.lock("arn:one", 0.2)
+            threading.Timer(0.3, first.close).start()
+            assert second.lock("arn:one", 5) is True
+
+
+def test_lock_leaves_the_session_usable(session: PostgresSession, user: str) -> None:
+    """A password is changed under the lock."""
+    session.lock("arn:one", 5)
+    session.change_password(user, "another password")
+
+
+# Giving up in time
+
+
+def _work(session: PostgresSession, user: str) -> None:
+    session.lock(f"arn:{user}", SECONDS)
+    session.account_problem(user)
+    session.change_password(user, "another password")
+
+
+def _ending(server: Server, user: str, silent_after: int) -> tuple[DatabaseError | None, float]:
+    """Work while the network falls silent after so many messages; return how it ended, and when."""
+    with Proxy(server.host, server.port) as proxy:
+        began = time.monotonic()
+        login = login_of(server, user).at(proxy.host, proxy.port)
+        with connect(login, Trust(server.ca_file), SECONDS) as session:
+            first = proxy.messages(Direction.TO_DATABASE)
+
+            def fall_silent(direction: Direction, index: int) -> None:
+                if direction is Direction.TO_DATABASE and index >= first + silent_after:
+                    proxy.black_hole()
+
+            proxy.on_message = fall_silent
+            try:
+                _work(session, user)
+            except DatabaseError as error:
+                return error, time.monotonic() - began
+    return None, time.monotonic() - began
+
+
+def test_every_statement_gives_up_in_time(postgres: Server) -> None:
+    """Wherever the network falls silent, BEGIN and COMMIT included, an error comes in time."""
+    postgres.create_user(user := new_name(), PASSWORD)
+    with Proxy(postgres.host, postgres.port) as proxy:
+        login = login_of(postgres, user).at(proxy.host, proxy.port)
+        with connect(login, Trust(postgres.ca_file)) as session:
+            first = proxy.messages(Direction.TO_DATABASE)
+            _work(session, user)
+            messages = proxy.messages(Direction.TO_DATABASE) - first
+    users = [new_name() for _ in range(messages)]
+    for name in users:
+        postgres.create_user(name, PASSWORD)
+    endings: dict[int, tuple[DatabaseError | None, float]] = {}
+
+    def work(index: int) -> None:
+        endings[index] = _ending(postgres, users[index], index)
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(messages)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(3 * SECONDS)
+    assert sorted(endings) == list(range(messages)), "an invocation hangs"
+    for index, (error, seconds) in endings.items():
+        assert type(error) is Unreachable, index
+        assert seconds < SECONDS, index
+
+
+def test_waiting_for_a_row_ends_in_time(server: Server, user: str) -> None:
+    """A row of the catalogue that somebody else holds ends the wait with an error of its own."""
+    with (
+        psycopg.connect(
+            host=server.host,
+            port=server.port,
+            user=server.superuser.username,
+            password=server.superuser.password,
+            dbname=server.database,
+            sslmode="require",
+        ) as holder,
+        connect(login_of(server, user), Trust(server.ca_file), SECONDS) as session,
+    ):
+        holder.execute(f"ALTER ROLE {user} CONNECTION LIMIT 50")
+        began = time.monotonic()
+        with pytest.raises(LockTimeout):
+            session.change_password(user, "another password")
+        assert time.monotonic() - began < SECONDS
+        holder.rollback()
+
+
+def test_server_that_shuts_down(server: Server, user: str, session: PostgresSession) -> None:
+    """A session that the server ends is an error that the service may retry."""
+    server.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [user]
+    )
+    with pytest.raises(DatabaseError) as caught:
+        session.change_password(user, "another password")
+    assert type(caught.value) in {ServerBusy, Unreachable}
+    session.close()
+    session.close()
+
+
+# A database that lies in wait for the administrator
+
+
+def test_functions_of_the_database_are_not_called(server: Server) -> None:
+    """A database's owner cannot have a function of his called by the administrator's session.
+
+    ``search_path`` may name a schema before pg_catalog, for a database as for a role.
+    """
+    server.create_user(owner := new_name("owner"), PASSWORD)
+    server.create_user(second := new_name("second"), PASSWORD)
+    database = new_name("trap")
+    server.execute(f"CREATE DATABASE {database} OWNER {owner}")
+    for statement in (
+        "CREATE SCHEMA trap",
+        "GRANT USAGE ON SCHEMA trap TO PUBLIC",
+        "CREATE TABLE trap.caught (who name)",
+        "GRANT INSERT ON trap.caught TO PUBLIC",
+        *(
+            f"CREATE FUNCTION trap.{signature} LANGUAGE plpgsql AS"
+            f" $$BEGIN INSERT INTO trap.caught VALUES (current_user); RETURN {value}; END$$"
+            for signature, value in (
+                ("set_config(text, text, boolean) RETURNS text", "$2"),
+                ("now() RETURNS timestamptz", "clock_timestamp()"),
+                ("pg_try_advisory_lock(bigint) RETURNS boolean", "true"),
+                ("shobj_description(oid, name) RETURNS text", "''"),
+                ("pg_has_role(name, name, text) RETURNS boolean", "true"),
+            )
+        ),
+        f"ALTER DATABASE {database} SET search_path = trap, pg_catalog",
+        f"ALTER ROLE {owner} SET search_path = trap, pg_catalog",
+    ):
+        server.execute(statement, database=database)
+    account = administrator_login(server)
+    with connect(
+        login_of(server, account.username, account.password, dbname=database), Trust(server.ca_file)
+    ) as session:
+        session.lock("arn:one", 1)
+        session.account_problem(owner)
+        pair = Pair(owner, second + "_2", "arn:one")
+        session.made(pair)
+        session.prepare(pair.second, "another password", pair, rights=True)
+        assert session.differences(pair) == []
+    assert server.execute("SELECT who FROM trap.caught", database=database) == []
