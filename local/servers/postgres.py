@@ -69,18 +69,7 @@ class PostgresServer(LocalServer):
         password_file = data.parent / "password"
         password_file.write_text("to be replaced\n")
         self._user.own(password_file)
-        command += [f"--pwfile={password_file}"]
-        tree = self._installation.tree
-        if tree:
-            share = next(tree.glob("usr/share/postgresql/*/"))
-            # Compiled-in paths are those of an installed package.
-            command += ["-L", str(share), "-c", f"dynamic_library_path={self._library_path()}"]
-        return command
-
-    def _library_path(self) -> str:
-        tree = self._installation.tree
-        assert tree is not None  # noqa: S101 - only called for unpacked programs
-        return str(next(tree.glob("usr/lib/postgresql/*/lib")))
+        return [*command, f"--pwfile={password_file}"]
 
     def _bootstrap(self) -> None:
         settings = _SETTINGS | {
@@ -89,8 +78,6 @@ class PostgresServer(LocalServer):
             "ssl_cert_file": f"'{self._home / 'certificate.pem'}'",
             "ssl_key_file": f"'{self._home / 'key.pem'}'",
         }
-        if self._installation.tree:
-            settings["dynamic_library_path"] = f"'{self._library_path()}'"
         lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
         (self._data / "postgresql.conf").write_text(lines)
         kind = "hostssl" if self.tls else "host"
