@@ -1,0 +1,60 @@
+"""A function killed at every boundary loses nothing, on any engine, with any strategy."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from local.servers import Server
+from tests.kit.failure_modes import Proof, prove, read_rows
+from tests.kit.pairs import SUBJECTS, Subject
+
+ServerOf = Callable[[str], Server]
+
+ALWAYS_WHOLE, *OTHERS = SUBJECTS
+"""The one of which even the quick run kills at every boundary."""
+
+
+def require_nothing_lost(proof: Proof) -> None:
+    """Assert that every kill was recovered from, and that kills there were."""
+    assert proof.report.wrong == []
+    assert proof.report.kills > 0
+
+
+@pytest.mark.timeout(900)
+def test_every_boundary_of_one_strategy(prepared_server_of: ServerOf, tmp_path: Path) -> None:
+    """A user that changes its own password on PostgreSQL survives a kill at every boundary."""
+    server = prepared_server_of(ALWAYS_WHOLE.kind)
+    proof = prove(server, ALWAYS_WHOLE, tmp_path, storms=2)
+    require_nothing_lost(proof)
+    # Twice each boundary: in the first rotation and in a later one, retried and abandoned.
+    assert proof.report.kills >= 2 * (len(proof.boundaries.first) + len(proof.boundaries.later))
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("subject", OTHERS, ids=lambda subject: subject.name)
+def test_every_tenth_boundary(
+    prepared_server_of: ServerOf, tmp_path: Path, subject: Subject
+) -> None:
+    """Every engine and strategy survives kills at every tenth boundary, and a storm of kills."""
+    server = prepared_server_of(subject.kind)
+    require_nothing_lost(prove(server, subject, tmp_path, every=10, storms=1))
+
+
+@pytest.mark.matrix
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("subject", OTHERS, ids=lambda subject: subject.name)
+def test_every_boundary(prepared_server_of: ServerOf, tmp_path: Path, subject: Subject) -> None:
+    """Every engine and strategy survives a kill at every boundary, and storms of kills."""
+    proof = prove(prepared_server_of(subject.kind), subject, tmp_path)
+    require_nothing_lost(proof)
+    row = read_rows()[subject.name]
+    assert row.first == pytest.approx(proof.row.first, rel=0.05)
+    assert row.later == pytest.approx(proof.row.later, rel=0.05)
+
+
+def test_the_table_is_complete() -> None:
+    """The table in docs/failure-modes.md has a row without loss for each engine and strategy."""
+    rows = read_rows()
+    assert list(rows) == [subject.name for subject in SUBJECTS]
+    assert {name: row.lost for name, row in rows.items() if row.lost} == {}

@@ -1,0 +1,15 @@
+"""For people who add rotators: crash replay on real servers, and an oracle of users' rights.
+
+=====================  =============================================================================
+:mod:`.function`       the rotation function in a process of its own, which can be killed
+:mod:`.boundaries`     the moments at which it is killed: numbered, the same in every run
+:mod:`.oracles`        what a user may do, found out by acting as that user
+:mod:`.pairs`          which engine is proven with which strategy
+:mod:`.lane`           service, proxy, function and oracle together, for one secret after another
+:mod:`.matrix`         every kill, each way of recovery, storms of kills
+:mod:`.failure_modes`  the tables in ``docs/failure-modes.md``, written by the run
+=====================  =============================================================================
+
+Nothing in here imports ``shared`` or ``rotators``: the function is reached as Secrets Manager
+reaches it, by its handler's name, and what it did is looked up in the service and in the database.
+"""

@@ -1,0 +1,292 @@
+"""The crash matrix: a kill at every boundary, and each way to recover from it.
+
+One *chain* is the life of one secret::
+
+    first rotation, killed      recovery    one more rotation     (now there were two of them)
+    the user's rights change
+    a later rotation, killed    recovery    one more rotation
+
+Recovery is a *retry* (the service repeats the rotation with the same token) or follows an
+*abandoned* attempt (an operator takes AWSPENDING off the version, and a rotation begins under a new
+token). Each boundary is killed in two chains: first retried and later abandoned, and the other way
+round. At every boundary of the killed rotation and of its recovery, and after each rotation, the
+promise is looked at; at the end of each, rights, owners and JSON keys too.
+
+A *storm* is several kills in a row at random boundaries, each retried or abandoned at random.
+"""
+
+import multiprocessing
+import time
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+from tests.kit.boundaries import Boundary
+from tests.kit.lane import Lane, Trial
+from tests.kit.oracles.oracle import Place
+from tests.kit.pairs import Subject
+
+LANES = 3
+"""Processes at work at the same time: on two cores, one waits while two work."""
+
+LONGEST_STORM = 5
+
+
+class Recovery(StrEnum):
+    """What follows a kill."""
+
+    RETRY = "retry"
+    ABANDON = "abandon"
+
+    @property
+    def other(self) -> "Recovery":
+        """The other way."""
+        return Recovery.ABANDON if self is Recovery.RETRY else Recovery.RETRY
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One secret's life with two kills; a boundary that its rotation does not have is None."""
+
+    in_first: Boundary | None
+    in_later: Boundary | None
+    recovery: Recovery
+
+
+@dataclass(frozen=True)
+class Storm:
+    """One secret's life with many kills."""
+
+    seed: str
+    first: tuple[Boundary, ...] = field(repr=False)
+    later: tuple[Boundary, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Boundaries:
+    """Every boundary of a healthy rotation: of the first one, and of a later one."""
+
+    first: tuple[Boundary, ...]
+    later: tuple[Boundary, ...]
+
+
+@dataclass
+class Report:
+    """What came of some chains and storms.
+
+    Attributes:
+        kills: How many functions were killed.
+        rotations: How many rotations ended well after all.
+        wrong: What was wrong, each with where.
+        passwords: All passwords that were in use.
+        seconds: How long it took.
+    """
+
+    kills: int = 0
+    rotations: int = 0
+    storms: int = 0
+    wrong: list[str] = field(default_factory=list)
+    passwords: set[str] = field(default_factory=set)
+    seconds: float = 0.0
+
+    def add(self, other: "Report") -> None:
+        """Take another report in."""
+        self.kills += other.kills
+        self.rotations += other.rotations
+        self.storms += other.storms
+        self.wrong += other.wrong
+        self.passwords |= other.passwords
+
+
+Task = Chain | Storm
+
+
+def boundaries_of(lane: Lane) -> Boundaries:
+    """Find all boundaries by rotating without a kill.
+
+    Raises:
+        AssertionError: The healthy rotation is not healthy.
+    """
+    trial = lane.new_trial()
+    passed = []
+    for number in range(3):
+        if number == 2:  # the first one after two
+            trial.change_rights()
+        _, wrong = trial.attempt(str(uuid4()), looking=True)
+        wrong += trial.wrong_at_end()
+        assert not wrong, wrong
+        passed.append(tuple(sorted(lane.tripwire.passed)))
+    return Boundaries(first=passed[0], later=passed[2])
+
+
+def chains_of(boundaries: Boundaries, every: int = 1) -> Iterator[Chain]:
+    """Yield the chains that kill at every boundary, or at every tenth, say.
+
+    A sample takes its boundaries from all channels, and goes both ways of recovery in turn.
+    """
+    longest = max(len(boundaries.first), len(boundaries.later))
+    for index in range(every // 2, longest, every):
+        kills = [each[index] if index < len(each) else None for each in _both(boundaries)]
+        chosen = list(Recovery) if every == 1 else [list(Recovery)[index // every % 2]]
+        for recovery in chosen:
+            yield Chain(kills[0], kills[1], recovery)
+
+
+def _both(boundaries: Boundaries) -> tuple[tuple[Boundary, ...], tuple[Boundary, ...]]:
+    return boundaries.first, boundaries.later
+
+
+def storms_of(subject: Subject, boundaries: Boundaries, number: int) -> Iterator[Storm]:
+    """Yield storms, the same ones in every run."""
+    for index in range(number):
+        yield Storm(f"{subject.name}, storm {index}", boundaries.first, boundaries.later)
+
+
+def run(lane: Lane, task: Task) -> Report:
+    """Carry out one chain or storm; what it stumbles over is in the report, too."""
+    report = Report()
+    trial = lane.new_trial()
+    try:
+        if isinstance(task, Chain):
+            _run_chain(trial, task, report)
+        else:
+            _run_storm(trial, task, report)
+    except Exception:  # noqa: BLE001 - told to whoever waits for the report
+        report.wrong.append(f"{task}: {traceback.format_exc()}")
+    report.passwords = trial.passwords
+    if shown := lane.passwords_in_log(report.passwords):
+        report.wrong.append(f"{task}: {shown} passwords are in the function's log")
+    return report
+
+
+def _run_chain(trial: Trial, chain: Chain, report: Report) -> None:
+    phases = (
+        ("first", chain.in_first, chain.recovery),
+        ("later", chain.in_later, chain.recovery.other),
+    )
+    for phase, boundary, recovery in phases:
+        if phase == "later":
+            trial.change_rights()
+        if boundary is None:
+            report.wrong += trial.rotate()
+        else:
+            where = f"{phase} rotation killed at {boundary}, {recovery}"
+            found = _kill_and_recover(trial, boundary, recovery, report)
+            report.wrong += [f"{where}: {each}" for each in found]
+        if report.wrong:
+            return  # what comes of it later says nothing
+        report.wrong += [f"{phase} rotation, one more: {each}" for each in trial.rotate()]
+        report.rotations += 2
+
+
+def _kill_and_recover(
+    trial: Trial, boundary: Boundary, recovery: Recovery, report: Report
+) -> list[str]:
+    token = str(uuid4())
+    _, wrong = trial.attempt(token, kill_at=boundary, looking=True)
+    if trial.lane.tripwire.killed:
+        report.kills += 1
+    else:
+        wrong.append("this rotation has no such boundary")
+    if recovery is Recovery.ABANDON:
+        token = abandon(trial, token)
+    _, seen = trial.attempt(token, looking=True)
+    return wrong + seen + trial.wrong_at_end()
+
+
+def abandon(trial: Trial, token: str) -> str:
+    """Give an attempt up as an operator does, and return the token of the next one."""
+    if trial.lane.service.labels(trial.arn).get("AWSPENDING") == token:
+        trial.lane.service.abandon(trial.arn, token)
+    return str(uuid4())
+
+
+def _run_storm(trial: Trial, storm: Storm, report: Report) -> None:
+    random = Random(storm.seed)
+    report.storms += 1
+    for boundaries in (storm.first, storm.later):
+        token = str(uuid4())
+        for number in range(random.randint(2, LONGEST_STORM)):
+            boundary = random.choice(boundaries)
+            _, wrong = trial.attempt(token, kill_at=boundary, looking=True)
+            report.kills += trial.lane.tripwire.killed
+            report.wrong += [f"{storm.seed}, kill {number} at {boundary}: {each}" for each in wrong]
+            if random.random() < 0.5 or not trial.lane.tripwire.killed:
+                token = abandon(trial, token)
+        if report.wrong:
+            return
+        _, wrong = trial.attempt(token, looking=True)
+        wrong += trial.wrong_at_end() + trial.rotate()
+        report.wrong += [f"{storm.seed}, recovery: {each}" for each in wrong]
+        report.rotations += 2
+        if boundaries is storm.first:
+            trial.change_rights()
+
+
+def run_all(
+    place: Place, subject: Subject, tasks: Sequence[Task], folder: Path, lanes: int = LANES
+) -> Report:
+    """Carry out many tasks, several at the same time.
+
+    Args:
+        place: The server; ``prepare_server`` was called.
+        subject: What is proven.
+        tasks: Chains and storms.
+        folder: For the functions' logs.
+        lanes: How many at the same time.
+
+    Returns:
+        One report of all.
+    """
+    began = time.monotonic()
+    # A fresh interpreter for each lane: this one may have threads, which a fork would break.
+    context = multiprocessing.get_context("spawn")
+    waiting: Any = context.Queue()
+    done: Any = context.Queue()
+    workers = [
+        context.Process(
+            target=_work, args=(place, subject, folder, f"{number}", waiting, done), daemon=False
+        )
+        for number in range(lanes)
+    ]
+    for each in [*tasks, *[None] * lanes]:
+        waiting.put(each)
+    for worker in workers:
+        worker.start()
+    report = Report()
+    for part in _reports(done, len(tasks), workers):
+        report.add(part)
+    for worker in workers:
+        worker.join(60)
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _reports(done: Any, expected: int, workers: Iterable[Any]) -> Iterator[Report]:  # noqa: ANN401 - queues and processes of a context have no public type
+    for _ in range(expected):
+        while True:
+            try:
+                yield done.get(timeout=5)
+                break
+            except Exception:
+                if not any(worker.is_alive() for worker in workers):
+                    raise
+
+
+def _work(
+    place: Place,
+    subject: Subject,
+    folder: Path,
+    name: str,
+    waiting: Any,  # noqa: ANN401 - as above
+    done: Any,  # noqa: ANN401 - as above
+) -> None:
+    """Work in one lane until there is no task left."""
+    with Lane(place, subject, folder, name) as lane:
+        while (task := waiting.get()) is not None:
+            done.put(run(lane, task))

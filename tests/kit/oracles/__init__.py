@@ -1,0 +1,20 @@
+"""Oracles: what a user of a database may do, found out without any code of the rotators."""
+
+from collections.abc import Callable
+
+from tests.kit.oracles.mysql import MariaDBOracle, MySQLOracle
+from tests.kit.oracles.oracle import Oracle, Place
+from tests.kit.oracles.postgres import PostgresOracle
+
+ORACLES: dict[str, Callable[[Place], Oracle]] = {
+    "postgres": PostgresOracle,
+    "mysql": MySQLOracle,
+    "mariadb": MariaDBOracle,
+}
+
+__all__ = ["Oracle", "Place", "oracle_for"]
+
+
+def oracle_for(place: Place) -> Oracle:
+    """Return the oracle of the place's engine."""
+    return ORACLES[place.kind.partition("-")[0]](place)
