@@ -13,7 +13,8 @@ export SAM_CLI_TELEMETRY := 0
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: setup environment sam-environment lambda-environment node-environment
+.PHONY: setup environment sam-environment lambda-environment scan-environment \
+	node-environment
 setup: environment ## make .venv from the lock and bring the database servers; quick when done
 	@$(PYTHON_HERE) -m local.servers fetch
 
@@ -23,6 +24,9 @@ environment:
 # Of its own: the SAM CLI pins an older boto3.
 sam-environment:
 	@local/setup.sh .venv-sam requirements/sam.txt
+
+scan-environment:
+	@local/setup.sh .venv-scan requirements/scan.txt
 
 # What Lambda's own runtime has, in Lambda's Python version, to start built functions with.
 lambda-environment: environment
@@ -52,12 +56,14 @@ coverage: setup ## the tests once more, with a report of what they do not reach
 	@$(PYTHON_HERE) -m coverage report --show-missing --skip-covered
 
 .PHONY: check format
-check: environment sam-environment ## ruff, mypy, cfn-lint and SAM's own validation
+check: environment sam-environment scan-environment ## ruff, mypy, cfn-lint, SAM's validation, checkov
 	@$(PYTHON_HERE) -m ruff check
 	@$(PYTHON_HERE) -m ruff format --check
 	@$(PYTHON_HERE) -m mypy
 	@.venv/bin/cfn-lint template.yaml examples/*.yaml
 	@.venv-sam/bin/sam validate --lint
+	@.venv-scan/bin/checkov --quiet --compact --skip-download --framework cloudformation \
+		--file template.yaml examples/*.yaml
 
 format: environment ## let ruff mend what it can
 	@$(PYTHON_HERE) -m ruff check --fix
@@ -86,4 +92,4 @@ clean: ## remove what builds and tests leave behind
 	@find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove the environments, too
-	@rm -rf .venv .venv-sam .venv-lambda tests/deployment/node_modules
+	@rm -rf .venv .venv-sam .venv-scan .venv-lambda tests/deployment/node_modules

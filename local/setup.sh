@@ -48,8 +48,12 @@ if ! usable "$environment/bin/python"; then
 fi
 "${pip[@]}" --requirement requirements/uv.txt
 echo "$environment: installing $lock"
-# uv needs a seventh of pip's time and shows its progress; pip knows the mirrors of pip.conf.
-if ! VIRTUAL_ENV=$environment "$environment/bin/uv" pip install --require-hashes --requirement "$lock"; then
+# uv needs a seventh of pip's time and shows its progress to a person; pip knows pip.conf's mirrors.
+uv=("$environment/bin/uv" pip install --require-hashes --requirement "$lock")
+if [ ! -t 2 ]; then
+  uv+=(--quiet)
+fi
+if ! VIRTUAL_ENV=$environment "${uv[@]}"; then
   echo "$environment: uv could not, now pip tries; that takes a minute"
   "${pip[@]}" --requirement "$lock"
 fi
