@@ -57,7 +57,11 @@ def _demonstrate(terminal: Terminal) -> int:
 
 
 def _play(world: World, terminal: Terminal, began: float) -> int:
-    seen = [(scene, perform(scene, world, terminal)) for scene in SCENES]
+    try:
+        seen = [(scene, perform(scene, world, terminal)) for scene in SCENES]
+    except Exception:
+        _show_logs(world, terminal)
+        raise
     failed = [
         f"{_name(scene, terminal)}: {claim.text}"
         for scene, observation in seen
@@ -72,24 +76,30 @@ def _play(world: World, terminal: Terminal, began: float) -> int:
         return 0
     terminal.claim(f"{len(failed)} of the claims did not hold:", held=False)
     for each in failed:
-        terminal.line(f"    {each}")
-    for engine in sorted({scene.engine for scene, _ in seen}):
-        terminal.title(f"The log of the function for {NAMES[engine]} ends:")
-        for line in world.functions[engine].log.splitlines()[-LOG_LINES:]:
-            terminal.line(line)
+        terminal.claim(each, held=False)
+    _show_logs(world, terminal)
     return 1
+
+
+def _show_logs(world: World, terminal: Terminal) -> None:
+    for engine, function in world.functions.items():
+        lines = function.log.splitlines()[-LOG_LINES:]
+        if lines:
+            terminal.title(f"The log of the function for {NAMES[engine]} ends:")
+        for line in lines:
+            terminal.line(line)
 
 
 def _summarise(seen: Sequence[tuple[Scene, Observation]], terminal: Terminal) -> None:
     terminal.title(
-        f"{'':<40}{'interruption':>14}{'calls':>8}{'logins':>9}{'refused':>10}{'client':>10}"
+        f"{'':<40}{'interruption':>14}{'calls':>8}{'logins':>9}{'refused':>10}{'client logins':>16}"
     )
     for scene, observation in seen:
         report = observation.report
         away = milliseconds(report.interruption) if report.interruption else "none"
         terminal.line(
             f"  {_name(scene, terminal):<38}{away:>14}{observation.calls:>8}"
-            f"{observation.logins.all:>9}{observation.logins.refused:>10}{report.accepted:>10}"
+            f"{observation.logins.all:>9}{observation.logins.refused:>10}{report.accepted:>16}"
         )
 
 

@@ -19,7 +19,7 @@ from local.demo.scenes import (
 )
 from local.demo.terminal import WIDTH, Style, Terminal
 from local.demo.world import NAMES, Function, Invocation, World
-from local.secretsmanager import ConnectionLost
+from local.secretsmanager import ConnectionLost, Outcome
 from local.servers.server import random_password
 
 OTHER_KEYS: Mapping[str, Any] = {
@@ -44,16 +44,15 @@ def perform(scene: Scene, world: World, terminal: Terminal) -> Observation:
     seen_before = Logins.at(server)
     world.client.watch(arn, server.ca_file)
     with terminal.status("rotating"), _told(function, terminal), _killing(scene, world):
-        world.secretsmanager.rotate_secret(
-            SecretId=arn,
-            RotationLambdaARN=world.function_arns[scene.engine],
-            RotationRules={"ScheduleExpression": "rate(30 days)"},
-        )
-        world.service.wait()
+        outcome = _rotate(scene, world, arn)
     report = world.client.stop()
     logins = Logins.at(server) - seen_before - Logins(report.accepted, report.refused)
-    outcome = world.service.outcomes[-1]
     after = _value(world, arn)
+    old_works = server.logs_in(before["username"], before["password"])
+    new_works = server.logs_in(after["username"], after["password"])
+    old_works_later = None
+    if old_works and outcome.succeeded and _rotate(scene, world, arn).succeeded:
+        old_works_later = server.logs_in(before["username"], before["password"])
     seen = Observation(
         succeeded=outcome.succeeded,
         attempts=outcome.attempts,
@@ -63,8 +62,9 @@ def perform(scene: Scene, world: World, terminal: Terminal) -> Observation:
         old_user=before["username"],
         new_user=after["username"],
         changed=after["password"] != before["password"],
-        old_works=server.logs_in(before["username"], before["password"]),
-        new_works=server.logs_in(after["username"], after["password"]),
+        old_works=old_works,
+        new_works=new_works,
+        old_works_later=old_works_later,
         other_keys=len(_others(before)),
         # As text: the order of keys counts, and 8.0 is not 8.
         kept=json.dumps(_others(before)) == json.dumps(_others(after)),
@@ -96,6 +96,17 @@ def _create(scene: Scene, world: World) -> tuple[str, dict[str, Any]]:
         Tags=[{"Key": "rotation:strategy", "Value": scene.strategy}],
     )
     return created["ARN"], value
+
+
+def _rotate(scene: Scene, world: World, arn: str) -> Outcome:
+    """Have the secret rotated, as anybody would, and wait for the end."""
+    world.secretsmanager.rotate_secret(
+        SecretId=arn,
+        RotationLambdaARN=world.function_arns[scene.engine],
+        RotationRules={"ScheduleExpression": "rate(30 days)"},
+    )
+    world.service.wait()
+    return world.service.outcomes[-1]
 
 
 def _value(world: World, arn: str) -> dict[str, Any]:

@@ -73,7 +73,11 @@ SCENES = (
     Scene("postgres", "single-user", "shop"),
     Scene("postgres", "alternating-users", "billing"),
     Scene("mysql", "single-user", "shop"),
+    Scene("mysql", "alternating-users", "billing"),
+    Scene("mysql", "dual-password", "reports"),
     Scene("mariadb", "single-user", "shop"),
+    Scene("mariadb", "alternating-users", "billing"),
+    Scene("mariadb", "dual-password", "reports"),
     Scene("postgres", "single-user", "orders", killed=True),
 )
 
@@ -102,6 +106,8 @@ class Observation:
         changed: Whether AWSCURRENT has another password than before.
         old_works: Whether the old login still works.
         new_works: Whether AWSCURRENT logs in.
+        old_works_later: Whether the old login still works after one more rotation; None where it
+            was refused already, or there was no further rotation.
         other_keys: How many other keys the secret had.
         kept: Whether they are there, unchanged and in their order.
     """
@@ -116,6 +122,7 @@ class Observation:
     changed: bool
     old_works: bool
     new_works: bool
+    old_works_later: bool | None
     other_keys: int
     kept: bool
 
@@ -145,6 +152,11 @@ def claims(scene: Scene, seen: Observation) -> Iterator[Claim]:
         yield _economy(strategy, seen)
     yield _interruption(scene, seen.report)
     yield _passwords(strategy, seen)
+    if strategy.why_old_works:
+        fate = {False: "refused", True: "accepted", None: "not tried"}[seen.old_works_later]
+        yield Claim(
+            f"After one more rotation that old password is {fate}.", seen.old_works_later is False
+        )
     yield Claim(f"The secret's {seen.other_keys} other keys are as they were.", seen.kept)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import textwrap
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -54,7 +55,9 @@ class Terminal:
     def claim(self, text: str, *, held: bool) -> None:
         """Write what must hold, and whether it did."""
         mark = self.styled(self.good, Style.GOOD) if held else self.styled(self.bad, Style.BAD)
-        self.line(f"  {mark} {text if held else self.styled(text, Style.BAD)}")
+        for line in textwrap.wrap(text, WIDTH - 4):
+            self.line(f"  {mark} {line if held else self.styled(line, Style.BAD)}")
+            mark = " "
 
     def quiet(self, text: str) -> None:
         """Write a line of less importance."""

@@ -80,8 +80,9 @@ class Function:
             self._runtime.invoke(event)
         except FunctionError as failure:
             error = failure
+        invocation = self._last_invocation(event["Step"], error)
         if self.on_invocation is not None:
-            self.on_invocation(self._last_invocation(event["Step"], error))
+            self.on_invocation(invocation)
         if error is not None:
             raise error
 
