@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -35,7 +36,8 @@ def main() -> int:
     """Measure everything.
 
     Returns:
-        The exit status: 0 if no bar was missed, 1 if one was or a server cannot be had.
+        The exit status: 0 if no bar was missed, 1 if one was or a server cannot be had, 130 after
+        Ctrl-C.
     """
     parser = argparse.ArgumentParser(prog="python -m local.bench")
     parser.add_argument("--pairs", type=int, default=PAIRS, help=f"{PAIRS} when omitted")
@@ -56,6 +58,8 @@ def main() -> int:
     except ServerUnavailable as error:
         terminal.claim(str(error), held=False)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     held = all(verdicts)
     terminal.line()
     terminal.quiet(

@@ -22,7 +22,7 @@ def main() -> int:
     """Run the demonstration.
 
     Returns:
-        The exit status: 0 if everything held, 1 if not, 130 after Ctrl-C.
+        The exit status: 0 if everything held, 1 if not, 130 after Ctrl-C, 141 where nobody reads.
     """
     terminal = Terminal(sys.stdout, os.environ)
     # SystemExit unwinds the stack, so that everything is stopped in order.
@@ -35,6 +35,10 @@ def main() -> int:
     except KeyboardInterrupt:
         terminal.line("Interrupted; everything is stopped.")
         return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # `| head` has seen enough; the interpreter would try to write the rest when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
 
 
 def _terminated(number: int, _frame: object) -> NoReturn:
