@@ -43,9 +43,9 @@ def mariadb(server_of: Callable[[str], Server]) -> Server:
 
 
 @pytest.fixture
-def rotating() -> Iterator[Rotating]:
+def rotating(capsys: pytest.CaptureFixture[str]) -> Iterator[Rotating]:
     """Make secrets that rotate; afterwards no password stands in anything that was said."""
-    record = Record()
+    record = Record(capsys)
     with SecretsManagerService() as service, record.listening():
         rotating = Rotating(service, record)
         yield rotating

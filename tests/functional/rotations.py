@@ -11,16 +11,17 @@ When a test is over, everything that the function wrote, raised or made PostgreS
 for every password that any secret of the test ever held.
 """
 
-import io
 import json
 import logging
+import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
-from unittest.mock import patch
 from uuid import uuid4
+
+import pytest
 
 from local.secretsmanager import Outcome, SecretsManagerService
 from local.secretsmanager.versions import Version
@@ -50,15 +51,35 @@ def new_name(prefix: str = "app") -> str:
     return f"{prefix}_{next(_numbers)}"
 
 
+class _Output:
+    """Standard output, whichever it is at the moment of writing."""
+
+    @staticmethod
+    def write(text: str) -> int:
+        return sys.stdout.write(text)
+
+    @staticmethod
+    def flush() -> None:
+        sys.stdout.flush()
+
+
 class Record:
     """All that the function says: standard output and error, log lines, metrics."""
 
-    def __init__(self) -> None:
-        self._text = io.StringIO()
+    def __init__(self, captured: pytest.CaptureFixture[str]) -> None:
+        self._captured = captured
+        self._text = ""
 
     def text(self) -> str:
         """Return everything so far."""
-        return self._text.getvalue()
+        captured = self._captured.readouterr()
+        self._text += captured.out + captured.err
+        return self._text
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.text()
+        self._text = ""
 
     def lines(self) -> list[dict[str, Any]]:
         """Return the JSON lines so far: log lines and metrics."""
@@ -75,19 +96,16 @@ class Record:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take down what is written meanwhile, by whatever thread."""
+        """Take down what any logger says meanwhile, as Lambda does."""
         root, ours = logging.getLogger(), logging.getLogger(SERVICE)
-        everything = logging.StreamHandler(self._text)
-        streams = [
-            handler for handler in ours.handlers if isinstance(handler, logging.StreamHandler)
-        ]
+        everything = logging.StreamHandler(_Output())
+        streams = [each for each in ours.handlers if isinstance(each, logging.StreamHandler)]
         before = [handler.stream for handler in streams]
         root.addHandler(everything)
         for handler in streams:
-            handler.setStream(self._text)
+            handler.setStream(_Output())
         try:
-            with patch("sys.stdout", self._text), patch("sys.stderr", self._text):
-                yield
+            yield
         finally:
             root.removeHandler(everything)
             for handler, stream in zip(streams, before, strict=True):
