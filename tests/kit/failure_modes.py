@@ -116,7 +116,7 @@ def prove(
         storms: How many storms besides.
     """
     place = Place.of(server)
-    with Lane(place, subject, folder, "dry") as lane:
+    with Lane(place, subject, folder) as lane:
         boundaries = boundaries_of(lane)
         again = boundaries_of(lane)
     tasks: list[Task] = [*chains_of(boundaries, every), *storms_of(subject, boundaries, storms)]

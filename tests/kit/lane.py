@@ -45,14 +45,14 @@ class Lane:
         place: The server.
         subject: What is proven on it.
         folder: For the function's log.
-        name: Part of users' and secrets' names; another one for each lane.
     """
 
-    def __init__(self, place: Place, subject: Subject, folder: Path, name: str = "0") -> None:
+    def __init__(self, place: Place, subject: Subject, folder: Path) -> None:
         self.place = place
         self.subject = subject
-        self.name = name
-        self.log = folder / f"function-{name}.log"
+        # Users of several lanes are on one server.
+        self._name = uuid4().hex[:6]
+        self.log = folder / f"function-{self._name}.log"
         self.service = SecretsManagerService()
         self.oracle = oracle_for(place)
         self._numbers = count(1)
@@ -73,7 +73,7 @@ class Lane:
             self.tripwire = Tripwire(self.function.kill)
             self.service.on_request = self.tripwire.on_request
             self.proxy.on_message = self.tripwire.on_message
-            self.function_arn = self.service.register("rotator", self.function)
+            self._function_arn = self.service.register("rotator", self.function)
             self._stack = stack.pop_all()
         return self
 
@@ -87,7 +87,7 @@ class Lane:
 
     def new_trial(self) -> "Trial":
         """Make a user and its secret, and say how it is to be rotated."""
-        username = f"app_{self.name}_{next(self._numbers):04}x"
+        username = f"app_{self._name}_{next(self._numbers):04}x"
         password = f"first-Password-of-{username}"
         self.oracle.make_user(username, password, own_two_passwords=self._own_two_passwords)
         document = self._document(username, password)
@@ -96,13 +96,13 @@ class Lane:
         document |= OTHER_KEYS
         tags = {"rotation:strategy": self.subject.strategy}
         arn = self.service.create_secret(username, document, tags=tags)
-        self.service.enable_rotation(arn, self.function_arn)
+        self.service.enable_rotation(arn, self._function_arn)
         return Trial(self, arn, username)
 
     def wanted_rights(self, *, changed: bool, taking_over: bool) -> Rights:
         """Return what a user may do that was never rotated."""
         if not self._wanted:
-            name = f"app_{self.name}_{0:04}x"
+            name = f"app_{self._name}_{0:04}x"
             password = f"first-Password-of-{name}"
             self.oracle.make_user(name, password, own_two_passwords=self._own_two_passwords)
             for state, over in product((False, True), repeat=2):

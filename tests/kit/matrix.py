@@ -249,10 +249,8 @@ def run_all(
     waiting: Any = context.Queue()
     done: Any = context.Queue()
     workers = [
-        context.Process(
-            target=_work, args=(place, subject, folder, f"{number}", waiting, done), daemon=False
-        )
-        for number in range(lanes)
+        context.Process(target=_work, args=(place, subject, folder, waiting, done), daemon=False)
+        for _ in range(lanes)
     ]
     for each in [*tasks, *[None] * lanes]:
         waiting.put(each)
@@ -282,11 +280,10 @@ def _work(
     place: Place,
     subject: Subject,
     folder: Path,
-    name: str,
     waiting: Any,  # noqa: ANN401 - as above
     done: Any,  # noqa: ANN401 - as above
 ) -> None:
     """Work in one lane until there is no task left."""
-    with Lane(place, subject, folder, name) as lane:
+    with Lane(place, subject, folder) as lane:
         while (task := waiting.get()) is not None:
             done.put(run(lane, task))

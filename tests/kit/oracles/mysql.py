@@ -1,5 +1,6 @@
 """What a MySQL or MariaDB account may do: by acting as it, and by what its own session says."""
 
+import re
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, ClassVar, TypeAlias
 
@@ -87,6 +88,8 @@ TAKE_OVER = (
 )
 """What either user does with what either left."""
 
+COLUMNS = re.compile(r"(?<=\()[^)]+(?=\))")
+
 LEFT_OBJECTS = ("table", "view", "procedure", "trigger", "event")
 
 
@@ -94,6 +97,7 @@ class MySQLOracle(Oracle):
     """Looks at a MySQL server."""
 
     STATE: ClassVar[str] = "SELECT * FROM mysql.user WHERE user = %s"
+    ROLES_IN_FORCE: ClassVar[str] = "SELECT role_name FROM information_schema.applicable_roles"
     DEFAULT_ROLE: ClassVar[str] = "SET DEFAULT ROLE readers TO {user}"
     NO_DEFAULT_ROLE: ClassVar[str] = ""
     ACCOUNT: ClassVar[str] = (
@@ -169,12 +173,14 @@ class MySQLOracle(Oracle):
 
     def _facts(self, session: Connection, users: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         """Yield what the session says of itself: roles, and rights that are in force."""
-        roles = _rows(session, "SELECT role_name FROM information_schema.enabled_roles")
-        yield "roles in force", str(sorted(row[0] for row in roles if row[0] not in users))
+        roles = _rows(session, self.ROLES_IN_FORCE)
+        yield "roles in force", str(sorted({row[0] for row in roles} - {None, *users}))
         for row in self._grants(session):
             right, _, _ = str(row[0]).partition(" TO ")
             granted = str(row[0]).endswith("WITH GRANT OPTION")
             if " ON " in right and not right.startswith("GRANT USAGE"):
+                # The order of columns is that of their granting.
+                right = COLUMNS.sub(lambda found: ", ".join(sorted(found[0].split(", "))), right)
                 yield f"granted: {right}", "with grant option" if granted else "yes"
 
     def _grants(self, session: Connection) -> list[tuple[Any, ...]]:
@@ -193,6 +199,7 @@ class MariaDBOracle(MySQLOracle):
     """Looks at a MariaDB server."""
 
     STATE = "SELECT Priv FROM mysql.global_priv WHERE User = %s"
+    ROLES_IN_FORCE = "SELECT role_name FROM information_schema.enabled_roles"
     DEFAULT_ROLE = "SET DEFAULT ROLE readers FOR {user}"
     NO_DEFAULT_ROLE = "SET DEFAULT ROLE NONE FOR {user}"
     ACCOUNT = (
