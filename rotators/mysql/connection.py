@@ -56,7 +56,7 @@ ANSWER_SECONDS = 30.0
 """Longest silence of the server while a statement runs; account changes take milliseconds."""
 LOCK_WAIT_SECONDS = 10
 """Longest wait of an account change for another session's lock; the servers' own default is a year
-or a day."""
+or a day, and MariaDB has none for FLUSH TABLES WITH READ LOCK, so it bounds the whole statement."""
 
 LONGEST_SESSION_SECONDS = 900.0
 """What a Lambda function may run at most."""
@@ -92,28 +92,27 @@ class Account:
         return f"'{self.user}'@'{self.host}'"
 
 
-@dataclass(frozen=True, slots=True)
-class Identifier:
-    """A name of a database, table, column or role, to be quoted in a statement."""
-
-    name: str
+def quote_text(text: str) -> str:
+    """Return a text literal, as sessions prepared by :meth:`Connection.prepare` read it."""
+    return f"'{escape_string(text)}'"
 
 
-def _quote_account(account: Account, _mapping: object = None) -> str:
-    return f"'{escape_string(account.user)}'@'{escape_string(account.host)}'"
+def quote_account(account: Account) -> str:
+    """Return ``'user'@'host'``, quoted."""
+    return f"{quote_text(account.user)}@{quote_text(account.host)}"
 
 
-def _quote_identifier(identifier: Identifier, _mapping: object = None) -> str:
-    return "`" + identifier.name.replace("`", "``") + "`"
+def quote_name(name: str) -> str:
+    """Return the name of a database, table, column, routine or role, quoted."""
+    return "`" + name.replace("`", "``") + "`"
 
 
 _CONVERSIONS: dict[Any, Any] = {
     **conversions,
-    Account: _quote_account,
-    Identifier: _quote_identifier,
+    Account: lambda account, _mapping=None: quote_account(account),
 }
 
-Argument = str | int | Account | Identifier
+Argument = str | int | Account
 Row = tuple[Any, ...]
 
 
@@ -330,16 +329,18 @@ class Connection:
         Raises:
             PasswordExpired: MariaDB lets an expired account in, and refuses its first question.
         """
-        sql_mode = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"
+        settings: dict[str, Argument] = {
+            "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",
+            "sql_quote_show_create": 1,
+            "autocommit": 1,
+            "lock_wait_timeout": LOCK_WAIT_SECONDS,
+            "wait_timeout": 1 + int(self.deadline.seconds(LONGEST_SESSION_SECONDS, "log in")),
+        }
         if self.is_mariadb:
-            sql_mode += ",NO_AUTO_CREATE_USER"
-        self.run(
-            "prepare the session",
-            "SET SESSION sql_mode = %s, autocommit = 1, lock_wait_timeout = %s, wait_timeout = %s",
-            sql_mode,
-            LOCK_WAIT_SECONDS,
-            int(self.deadline.seconds(LONGEST_SESSION_SECONDS, "prepare the session")) + 1,
-        )
+            settings["sql_mode"] = f"{settings['sql_mode']},NO_AUTO_CREATE_USER"
+            settings["max_statement_time"] = LOCK_WAIT_SECONDS
+        assignments = ", ".join(f"{name} = %s" for name in settings)
+        self.run("prepare the session", f"SET SESSION {assignments}", *settings.values())
         # Of several accounts of one name the server takes the one whose host fits best.
         ((found,),) = self.run("ask which account it is", "SELECT CURRENT_USER()")
         user, _, host = str(found).rpartition("@")
@@ -352,7 +353,7 @@ class Connection:
             purpose: What it is for, in the infinitive, for messages: no password.
             statement: With ``%s`` for each argument; a percent sign of its own is ``%%`` if there
                 are arguments.
-            arguments: Rendered by their type: text, number, account or identifier.
+            arguments: Rendered by their type: text, number or account.
 
         Raises:
             DatabaseError: One of the subclasses that :mod:`rotators.mysql.error_codes` names.
@@ -381,10 +382,6 @@ class Connection:
         if answer in expected:
             return answer
         raise self._error(answer, purpose)
-
-    def wait(self, purpose: str, statement: str, *arguments: Argument, seconds: float) -> list[Row]:
-        """Run one statement that takes up to ``seconds`` on purpose."""
-        return self._answer(purpose, statement, arguments, seconds + ANSWER_SECONDS).rows
 
     def close(self) -> None:
         """End the connection; never raises."""

@@ -156,8 +156,11 @@ AT_LOGIN: Mapping[int, Meaning] = {
     1275: _PLUGIN,
 }
 
+# MariaDB answers a GRANT without the right to grant with 1045 or 1698, as it does a refused login.
 IN_STATEMENT: Mapping[int, Meaning] = {
-    **dict.fromkeys((1044, 1045, 1095, 1142, 1143, 1227, 1370, 1410, 3619, 3929, 4006), _DENIED),
+    **dict.fromkeys(
+        (1044, 1045, 1095, 1142, 1143, 1227, 1370, 1410, 1698, 3619, 3879, 3929), _DENIED
+    ),
     **dict.fromkeys((1290, 1792, 1836, 3100), _READ_ONLY),
     **dict.fromkeys((1372, 1819), _POLICY),
     3638: _HISTORY,

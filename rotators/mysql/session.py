@@ -2,6 +2,7 @@
 
 import hashlib
 import ipaddress
+import re
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ LOCK_PREFIX = "rotation:"
 LONGEST_LOCK_NAME = 64
 """MySQL's limit for a name in GET_LOCK, in characters; MariaDB's is 192."""
 
+LOCK_SLICE_SECONDS = 5
 OFF = frozenset({"0", "OFF", "NO"})
 
 
@@ -53,18 +55,19 @@ class MysqlFamilySession(Session):
 
     def lock(self, name: str, seconds: float) -> bool:
         """Take the server-wide advisory lock ``name``; see :meth:`shared.session.Session.lock`."""
-        short = lock_name(name)
-        purpose = "take the rotation's lock"
-        ((taken,),) = self._connection.run(purpose, "SELECT GET_LOCK(%s, 0)", short)
-        if taken == 1:
-            return False
-        whole = max(1, int(self._connection.deadline.seconds(seconds, purpose)))
-        ((taken,),) = self._connection.wait(
-            purpose, "SELECT GET_LOCK(%s, %s)", short, whole, seconds=whole
-        )
-        if taken != 1:
-            raise LockTimeout(f"Another session held the rotation's lock for {whole} seconds.")
-        return True
+        short, purpose = lock_name(name), "take the rotation's lock"
+        deadline = self._connection.deadline
+        end = deadline.remaining() - deadline.seconds(seconds, purpose)
+        patience = 0
+        while True:
+            ((taken,),) = self._connection.run(purpose, "SELECT GET_LOCK(%s, %s)", short, patience)
+            if taken == 1:
+                return patience > 0
+            left = deadline.remaining() - end
+            if patience and left <= 0:
+                raise LockTimeout(f"Another session held the lock for {seconds:.0f} seconds.")
+            # In slices: a statement that waited for longer would look like a silent server.
+            patience = min(LOCK_SLICE_SECONDS, max(1, int(left)))
 
     def change_password(self, username: str, password: str) -> None:
         """Make ``password`` the only one; see :meth:`shared.session.Session.change_password`.
@@ -159,10 +162,11 @@ def best_fit(known: Iterable[KnownAccount], host: str) -> KnownAccount | None:
     its first wildcard comes.
     """
     fitting = [each for each in known if host_fits(each.account.host, host)]
-    return min(fitting, key=lambda each: _specificity(each.account.host), default=None)
+    return min(fitting, key=lambda each: specificity(each.account.host), default=None)
 
 
-def _specificity(pattern: str) -> tuple[bool, int]:
+def specificity(pattern: str) -> tuple[bool, int]:
+    """Return a key that sorts the hosts of accounts as the servers do, the narrowest first."""
     wildcards = [pattern.find(character) for character in "%_" if character in pattern]
     return bool(wildcards) or pattern == "", -min(wildcards, default=0)
 
@@ -182,20 +186,17 @@ def host_fits(pattern: str, host: str) -> bool:
             return ipaddress.ip_address(host) in ipaddress.ip_network(pattern)
         except ValueError:
             return False
-    return _like(pattern.lower(), host.lower())
+    return like(pattern.lower(), host.lower())
 
 
-def _like(pattern: str, text: str) -> bool:
-    """Match as LIKE does, without backtracking over more than one ``%`` at a time."""
-    reachable = {0}
-    for character in pattern:
-        if character == "%":
-            reachable = set(range(min(reachable), len(text) + 1)) if reachable else reachable
-        else:
-            reachable = {
-                at + 1 for at in reachable if at < len(text) and character in ("_", text[at])
-            }
-    return len(text) in reachable
+def like(pattern: str, text: str) -> bool:
+    """Match as LIKE does: ``%`` for any characters, ``_`` for one, a backslash to mean either."""
+    parts = {"%": ".*", "_": "."}
+    expression = "".join(
+        re.escape(escaped) if escaped else parts.get(single, re.escape(single))
+        for escaped, single in re.findall(r"\\(.)|(.)", pattern, re.DOTALL)
+    )
+    return re.fullmatch(expression, text, re.DOTALL) is not None
 
 
 def not_a_password(username: str, plugins: Iterable[str]) -> AccountUnusable:

@@ -8,8 +8,9 @@ from itertools import count
 import pymysql
 
 from local.servers import Server
+from rotators.mysql.accounts import native_hash
 from rotators.mysql.connection import open_connection
-from rotators.mysql.mariadb import MariadbSession, native_hash
+from rotators.mysql.mariadb import MariadbSession
 from rotators.mysql.mysql import MysqlSession
 from shared.deadline import Deadline
 from shared.model import Login
@@ -69,7 +70,9 @@ def administrator_of(server: Server) -> MysqlSession | MariadbSession:
     return session_of(server, server.administrator.username, server.administrator.password)
 
 
-def create(server: Server, username: str, password: str, host: str = "%", options: str = "") -> None:
+def create(
+    server: Server, username: str, password: str, host: str = "%", options: str = ""
+) -> None:
     """Create one account by the superuser, without any right."""
     statement, value = "CREATE USER %s@%s IDENTIFIED BY %s ", password
     if server.engine == "mariadb":
@@ -89,7 +92,7 @@ def accepts(server: Server, username: str, password: str) -> bool:
 
 
 def raw(
-    server: Server, username: str, password: str, **options: object
+    server: Server, username: str, password: str, database: str | None = None
 ) -> "pymysql.Connection[pymysql.cursors.Cursor]":
     """Log in with the bare driver."""
     context = ssl.create_default_context(cafile=str(server.ca_file))
@@ -98,11 +101,11 @@ def raw(
         port=server.port,
         user=username,
         password=password.encode(),
+        database=database,
         ssl=context,
         charset="utf8mb4",
         autocommit=True,
         read_timeout=60,
-        **options,  # type: ignore[arg-type]
     )
 
 
@@ -115,4 +118,3 @@ def setting(server: Server, name: str, value: object) -> Iterator[None]:
         yield
     finally:
         server.execute(f"SET GLOBAL {name} = %s", (before,))
-

@@ -1,0 +1,907 @@
+"""A second user of equal rights on real MySQL and MariaDB servers.
+
+The oracle acts as each of the two users and compares what the server answers; it shares no code
+with what passes the rights on.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from itertools import count
+
+import pymysql
+import pytest
+
+from local.servers import Server
+from rotators.mysql.mariadb import MariadbSession
+from rotators.mysql.mysql import MysqlSession
+from shared.errors import (
+    AccountLocked,
+    AccountMissing,
+    CapabilityMissing,
+    NameTooLong,
+    PermissionDenied,
+    RightsDiffer,
+    RotationError,
+    ServerReadOnly,
+)
+from shared.session import Pair, SecondUser
+from tests.functional.mysql_family import (
+    KINDS,
+    MARIADB_KINDS,
+    accepts,
+    administrator_of,
+    create,
+    raw,
+    session_of,
+    setting,
+)
+
+FIRST_PASSWORD = "first-5d20e1"
+ONE, TWO, THREE = "one-77ab31", "two-c90f12", "three-1be5d4"
+
+_numbers = count(1)
+
+
+@pytest.fixture(params=KINDS)
+def server(request: pytest.FixtureRequest, server_of: Callable[[str], Server]) -> Server:
+    """Each server of the family in turn."""
+    return server_of(request.param)
+
+
+@pytest.fixture(params=MARIADB_KINDS)
+def mariadb(request: pytest.FixtureRequest, server_of: Callable[[str], Server]) -> Server:
+    """Each MariaDB server in turn."""
+    return server_of(request.param)
+
+
+@pytest.fixture
+def mysql(server_of: Callable[[str], Server]) -> Server:
+    """A MySQL server."""
+    return server_of("mysql")
+
+
+class World:
+    """A first user with nothing yet, three databases of its own, and names for roles."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.number = next(_numbers)
+        self.pair = self.pair_of(f"svc{self.number}")
+        self.databases = [f"shop{self.number}", f"shop_{self.number}", f"shopx{self.number}"]
+        self.role, self.other_role = f"reader{self.number}", f"writer{self.number}"
+        for name in self.databases:
+            server.execute(f"CREATE DATABASE `{name}`")
+            server.execute(f"CREATE TABLE `{name}`.item (number INT, price INT)")
+        server.execute(
+            f"CREATE PROCEDURE `{self.databases[0]}`.tally() SELECT COUNT(*) FROM item",
+            database=self.databases[0],
+        )
+        create(server, self.pair.first, FIRST_PASSWORD)
+
+    @staticmethod
+    def pair_of(first: str, owner: str = "arn:aws:secretsmanager:eu:1:secret:svc-AbCdEf") -> Pair:
+        """Return the pair of a first user and its clone."""
+        return Pair(first, f"{first}_clone", owner)
+
+    def grant(self, what: str, to: str | None = None) -> None:
+        """Grant to the first user, or another, by the superuser."""
+        option = " WITH GRANT OPTION" if what.endswith("!") else ""
+        self.server.execute(
+            f"GRANT {what.removesuffix('!')} TO '{to or self.pair.first}'@'%'{option}"
+        )
+
+    def revoke(self, what: str, of: str | None = None) -> None:
+        """Revoke from the first user, or another, by the superuser."""
+        self.server.execute(f"REVOKE {what} FROM '{of or self.pair.first}'@'%'")
+
+    def create_role(self, name: str) -> None:
+        """Create a role by the administrator, who so may pass it on."""
+        self.server.execute(f"CREATE ROLE `{name}`", account=self.server.administrator)
+
+    def default_role(self, name: str) -> None:
+        """Make a role of the first user active when it logs in."""
+        word = "TO" if self.server.engine == "mysql" else "FOR"
+        self.server.execute(f"SET DEFAULT ROLE `{name}` {word} '{self.pair.first}'@'%'")
+
+    def prepare(self, idle: str, password: str, *, rights: bool = True) -> None:
+        """Prepare one of the pair by the administrator."""
+        with administrator_of(self.server) as session:
+            session.prepare(idle, password, self.pair, rights=rights)
+
+    def differences(self) -> list[str]:
+        """Return what the session finds different."""
+        with administrator_of(self.server) as session:
+            return session.differences(self.pair)
+
+    def answers(self, username: str, password: str) -> dict[str, object]:
+        """Return what the server answers to this user, statement by statement."""
+        found: dict[str, object] = {}
+        with closing(raw(self.server, username, password)) as connection:
+            for statement in self.probes():
+                with connection.cursor() as cursor:
+                    try:
+                        cursor.execute(statement)
+                        # A view's definer is its maker, and the two make one each.
+                        shown = statement.startswith("SHOW CREATE")
+                        found[statement] = "shown" if shown else cursor.fetchall()
+                    except pymysql.MySQLError as error:
+                        found[statement] = error.args[0]
+        # INSERT on mysql.* is enough to create a user, and not to drop it.
+        self.server.execute("DROP USER IF EXISTS probe_user")
+        return found
+
+    def probes(self) -> Iterator[str]:
+        """Yield statements that show what a user may do, and leave nothing behind."""
+        yield "SHOW DATABASES"
+        yield "SELECT COUNT(*) FROM mysql.user"
+        yield "SHOW MASTER STATUS" if self.server.engine == "mariadb" else "SHOW BINARY LOG STATUS"
+        yield "CREATE USER probe_user"
+        yield "DROP USER probe_user"
+        yield "FLUSH STATUS"
+        for name in self.databases:
+            yield f"USE `{name}`"
+            yield f"SELECT number FROM `{name}`.item LIMIT 0"
+            yield f"SELECT price FROM `{name}`.item LIMIT 0"
+            yield f"INSERT INTO `{name}`.item (number) SELECT 1 WHERE FALSE"
+            yield f"INSERT INTO `{name}`.item (price) SELECT 1 WHERE FALSE"
+            yield f"UPDATE `{name}`.item SET number = 1 WHERE FALSE"
+            yield f"UPDATE `{name}`.item SET price = 1 WHERE FALSE"
+            yield f"DELETE FROM `{name}`.item WHERE FALSE"
+            yield f"CREATE TABLE `{name}`.probe (a INT)"
+            yield f"ALTER TABLE `{name}`.probe ADD b INT"
+            yield f"CREATE INDEX i ON `{name}`.probe (a)"
+            yield f"CREATE VIEW `{name}`.probe_view AS SELECT 1"
+            yield f"SHOW CREATE VIEW `{name}`.probe_view"
+            yield f"DROP VIEW `{name}`.probe_view"
+            yield f"CREATE TRIGGER `{name}`.probe_trigger BEFORE INSERT ON `{name}`.probe "
+            yield f"CREATE EVENT `{name}`.probe_event ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT 1"
+            yield f"DROP EVENT `{name}`.probe_event"
+            yield f"CREATE PROCEDURE `{name}`.probe_procedure() SELECT 1"
+            yield f"CALL `{name}`.probe_procedure()"
+            yield f"DROP PROCEDURE `{name}`.probe_procedure"
+            yield f"LOCK TABLES `{name}`.item READ"
+            yield "UNLOCK TABLES"
+            yield f"CREATE TEMPORARY TABLE `{name}`.probe_temporary (a INT)"
+            yield f"DROP TABLE `{name}`.probe"
+            yield f"GRANT SELECT ON `{name}`.* TO `{self.server.administrator.username}`"
+        yield f"CALL `{self.databases[0]}`.tally()"
+
+    def require_equal(self, first_password: str, second_password: str) -> dict[str, object]:
+        """Fail unless the two users get the same answers; return the answers."""
+        first = self.answers(self.pair.first, first_password)
+        second = self.answers(self.pair.second, second_password)
+        different = {
+            statement: (first[statement], second[statement])
+            for statement in first
+            if first[statement] != second[statement]
+        }
+        assert not different
+        return first
+
+
+@pytest.fixture
+def world(server: Server) -> World:
+    """A first user and its databases on each server."""
+    return World(server)
+
+
+def test_sessions_have_the_capability(server: Server) -> None:
+    """Both kinds of session can keep a second user."""
+    with administrator_of(server) as session:
+        assert isinstance(session, SecondUser)
+
+
+def test_second_user_is_made_with_the_rights_of_the_first(world: World) -> None:
+    """A second user is created, marked, and may do what the first may, no more."""
+    zero, one, _ = world.databases
+    world.grant(f"SELECT, INSERT, CREATE, ALTER, INDEX, DROP ON `{zero}`.*")
+    world.grant(f"SELECT (number), UPDATE (price) ON `{one}`.item")
+    world.grant(f"EXECUTE ON PROCEDURE `{zero}`.tally")
+    world.grant("PROCESS, RELOAD ON *.*")
+    with administrator_of(world.server) as session:
+        assert session.made(world.pair) is None
+        session.prepare(world.pair.second, ONE, world.pair, rights=True)
+        assert session.made(world.pair) is True
+        assert session.differences(world.pair) == []
+    answers = world.require_equal(FIRST_PASSWORD, ONE)
+    assert answers[f"SELECT number FROM `{one}`.item LIMIT 0"] == ()
+    assert answers[f"SELECT price FROM `{one}`.item LIMIT 0"] == 1143
+
+
+def test_whole_turns(world: World) -> None:
+    """Turn after turn each user is prepared while the other one's password stays as it was."""
+    world.grant(f"SELECT, INSERT ON `{world.databases[0]}`.*")
+    first, second = world.pair.first, world.pair.second
+    passwords = {first: FIRST_PASSWORD}
+    for turn in range(4):
+        idle, active = (first, second) if turn % 2 else (second, first)
+        world.prepare(idle, f"turn-{turn}-8f1c")
+        passwords[idle] = f"turn-{turn}-8f1c"
+        assert world.differences() == []
+        assert accepts(world.server, active, passwords[active])
+        world.require_equal(passwords[first], passwords[second])
+
+
+def test_preparing_twice_changes_nothing(world: World) -> None:
+    """The same preparation once more ends in the same state, for either user."""
+    world.grant(f"SELECT ON `{world.databases[0]}`.*!")
+    for idle, password in ((world.pair.second, ONE), (world.pair.first, TWO)):
+        for _ in range(2):
+            world.prepare(idle, password)
+            assert accepts(world.server, idle, password)
+    world.require_equal(TWO, ONE)
+
+
+def test_rights_that_changed_between_two_turns(world: World) -> None:
+    """Rights that the first user gained and lost are gained and lost by an idle second."""
+    zero, one, two = world.databases
+    world.grant(f"SELECT, INSERT, DELETE ON `{zero}`.*")
+    world.grant(f"SELECT (number), SELECT (price), INSERT (number) ON `{one}`.item")
+    world.grant(f"EXECUTE ON PROCEDURE `{zero}`.tally")
+    world.grant("RELOAD ON *.*")
+    world.prepare(world.pair.second, ONE)
+    world.revoke(f"INSERT ON `{zero}`.*")
+    world.revoke(f"SELECT (price), INSERT (number) ON `{one}`.item")
+    world.revoke(f"EXECUTE ON PROCEDURE `{zero}`.tally")
+    world.revoke("RELOAD ON *.*")
+    world.grant(f"UPDATE ON `{zero}`.*!")
+    world.grant(f"ALTER ON `{two}`.item")
+    world.grant("PROCESS ON *.*")
+    if world.server.engine == "mariadb":
+        assert len(world.differences()) >= 7
+    world.prepare(world.pair.second, TWO)
+    assert world.differences() == []
+    answers = world.require_equal(FIRST_PASSWORD, TWO)
+    assert answers[f"CALL `{zero}`.tally()"] == 1370
+    assert answers[f"SELECT price FROM `{one}`.item LIMIT 0"] == 1143
+
+
+def test_rights_gained_while_the_second_is_active(world: World) -> None:
+    """What the first user gained reaches an active second one, who loses nothing."""
+    zero, one, _ = world.databases
+    world.grant(f"SELECT ON `{zero}`.*")
+    world.prepare(world.pair.second, ONE)
+    world.grant(f"INSERT ON `{one}`.*")
+    world.prepare(world.pair.first, TWO)
+    assert world.differences() == []
+    world.require_equal(TWO, ONE)
+
+
+def test_direct_grant_to_the_active_second(world: World) -> None:
+    """A right that only the active second user has is named, with the statement that mends it."""
+    zero, one, _ = world.databases
+    world.grant(f"SELECT ON `{zero}`.*")
+    world.prepare(world.pair.second, ONE)
+    world.grant(f"DELETE ON `{one}`.*", world.pair.second)
+    world.prepare(world.pair.first, TWO)
+    (difference,) = world.differences()
+    statement = difference.rpartition(": ")[2]
+    assert statement.startswith("REVOKE DELETE ON ")
+    assert accepts(world.server, world.pair.second, ONE)
+    world.server.execute(statement)
+    assert world.differences() == []
+    world.require_equal(TWO, ONE)
+
+
+def test_direct_grant_to_the_idle_second_is_taken_back(world: World) -> None:
+    """A right that only the idle second user has is gone when it is prepared."""
+    zero, one, two = world.databases
+    world.grant(f"SELECT ON `{zero}`.*")
+    world.prepare(world.pair.second, ONE)
+    world.grant(f"DELETE ON `{one}`.*!", world.pair.second)
+    world.grant(f"SELECT (price) ON `{two}`.item", world.pair.second)
+    world.grant("SELECT ON *.*", world.pair.second)
+    assert len(world.differences()) >= 3
+    world.prepare(world.pair.second, TWO)
+    assert world.differences() == []
+    world.require_equal(FIRST_PASSWORD, TWO)
+
+
+def test_roles(world: World) -> None:
+    """Roles, the default one, and the right to pass them on are alike for both."""
+    zero, one, _ = world.databases
+    for role in (world.role, world.other_role):
+        world.create_role(role)
+    world.server.execute(f"GRANT SELECT ON `{zero}`.* TO `{world.role}`")
+    world.server.execute(f"GRANT INSERT ON `{one}`.* TO `{world.other_role}`")
+    world.server.execute(
+        f"GRANT `{world.role}` TO '{world.pair.first}'@'%' WITH ADMIN OPTION",
+        account=world.server.administrator,
+    )
+    world.default_role(world.role)
+    world.prepare(world.pair.second, ONE)
+    assert world.differences() == []
+    answers = world.require_equal(FIRST_PASSWORD, ONE)
+    assert answers[f"SELECT price FROM `{zero}`.item LIMIT 0"] == ()
+    for name, password in ((world.pair.first, FIRST_PASSWORD), (world.pair.second, ONE)):
+        with closing(raw(world.server, name, password)) as connection:
+            connection.cursor().execute(
+                f"GRANT `{world.role}` TO `{world.server.administrator.username}`"
+            )
+    # Lost by the first, lost by the second.
+    world.server.execute(
+        f"REVOKE `{world.role}` FROM '{world.pair.first}'@'%'",
+        account=world.server.administrator,
+    )
+    world.prepare(world.pair.second, TWO)
+    assert world.differences() == []
+    assert world.require_equal(FIRST_PASSWORD, TWO)[f"USE `{zero}`"] == 1044
+
+
+def test_role_given_to_the_second_alone(world: World) -> None:
+    """A role that only the second user has is named while active, and taken back while idle."""
+    world.create_role(world.role)
+    world.prepare(world.pair.second, ONE)
+    world.server.execute(
+        f"GRANT `{world.role}` TO '{world.pair.second}'@'%'", account=world.server.administrator
+    )
+    (difference,) = world.differences()
+    assert f"REVOKE `{world.role}`" in difference.replace("@`%`", "")
+    world.prepare(world.pair.first, TWO)
+    assert world.differences() == [difference]
+    world.prepare(world.pair.second, THREE)
+    assert world.differences() == []
+
+
+def test_conditions_are_alike(world: World) -> None:
+    """TLS requirement, limits and password policy of the first reach an idle second user."""
+    before = f"ALTER USER '{world.pair.first}'@'%' "
+    options = (
+        "REQUIRE SSL WITH MAX_QUERIES_PER_HOUR 900 MAX_USER_CONNECTIONS 7 "
+        "PASSWORD EXPIRE INTERVAL 90 DAY"
+    )
+    world.server.execute(before + options)
+    world.prepare(world.pair.second, ONE)
+    assert world.differences() == []
+    ((created,),) = world.server.execute(f"SHOW CREATE USER '{world.pair.second}'@'%'")
+    assert all(each in created for each in ("REQUIRE SSL", "QUERIES_PER_HOUR 900", "90 DAY"))
+    world.server.execute(
+        before + "REQUIRE SUBJECT '/CN=it''s 100%' AND ISSUER '/O=x' WITH MAX_USER_CONNECTIONS 9 "
+        "MAX_QUERIES_PER_HOUR 0 PASSWORD EXPIRE NEVER"
+    )
+    assert len(world.differences()) == 3
+    world.prepare(world.pair.second, TWO)
+    assert world.differences() == []
+    world.server.execute(before + "REQUIRE NONE WITH MAX_USER_CONNECTIONS 0")
+    world.prepare(world.pair.second, THREE)
+    assert world.differences() == []
+    assert accepts(world.server, world.pair.second, THREE)
+
+
+def test_conditions_of_an_active_second_are_left(world: World) -> None:
+    """A TLS requirement is not put on a user in use; it is named instead."""
+    world.prepare(world.pair.second, ONE)
+    world.server.execute(f"ALTER USER '{world.pair.first}'@'%' REQUIRE X509")
+    world.prepare(world.pair.first, TWO)
+    assert accepts(world.server, world.pair.second, ONE)
+    (difference,) = world.differences()
+    assert "REQUIRE X509" in difference
+    world.server.execute(difference.rpartition(": ")[2])
+    assert world.differences() == []
+
+
+def test_policies_of_mysql(mysql: Server) -> None:
+    """MySQL's password history, reuse interval and failed-login limits are alike as well."""
+    world = World(mysql)
+    mysql.execute(
+        f"ALTER USER '{world.pair.first}'@'%' PASSWORD HISTORY 4 PASSWORD REUSE INTERVAL 10 DAY "
+        "PASSWORD REQUIRE CURRENT FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME UNBOUNDED"
+    )
+    world.prepare(world.pair.second, ONE)
+    assert world.differences() == []
+    ((created,),) = mysql.execute(f"SHOW CREATE USER '{world.pair.second}'@'%'")
+    for each in ("HISTORY 4", "10 DAY", "REQUIRE CURRENT", "ATTEMPTS 3", "TIME UNBOUNDED"):
+        assert each in created
+    mysql.execute(
+        f"ALTER USER '{world.pair.first}'@'%' PASSWORD HISTORY DEFAULT PASSWORD REUSE INTERVAL "
+        "DEFAULT PASSWORD REQUIRE CURRENT OPTIONAL FAILED_LOGIN_ATTEMPTS 0 PASSWORD_LOCK_TIME 0"
+    )
+    assert len(world.differences()) == 4
+    world.prepare(world.pair.second, TWO)
+    assert world.differences() == []
+
+
+def test_interrupted_under_a_password_history(mysql: Server) -> None:
+    """Rights are mended before the password is set, so a history does not keep them from it."""
+    world = World(mysql)
+    mysql.execute(f"ALTER USER '{world.pair.first}'@'%' PASSWORD HISTORY 4")
+    world.prepare(world.pair.second, ONE)
+    world.grant(f"DELETE ON `{world.databases[0]}`.*", world.pair.second)
+    with pytest.raises(RotationError, match="3638"):
+        world.prepare(world.pair.second, ONE)
+    assert world.differences() == []
+
+
+def test_locked_users(world: World) -> None:
+    """Whose turn it is must not be locked; a lock is never changed, and compared."""
+    world.prepare(world.pair.second, ONE)
+    for idle in (world.pair.second, world.pair.first):
+        world.server.execute(f"ALTER USER '{idle}'@'%' ACCOUNT LOCK")
+        with pytest.raises(AccountLocked, match=idle):
+            world.prepare(idle, TWO)
+        (difference,) = world.differences()
+        assert "ACCOUNT" in difference
+        world.server.execute(f"ALTER USER '{idle}'@'%' ACCOUNT UNLOCK")
+    assert accepts(world.server, world.pair.second, ONE)
+    assert accepts(world.server, world.pair.first, FIRST_PASSWORD)
+
+
+def test_accounts_for_several_hosts(world: World) -> None:
+    """The second user gets an account for each host of the first, with that account's rights."""
+    first, second = world.pair.first, world.pair.second
+    zero, one, _ = world.databases
+    world.grant(f"SELECT, INSERT ON `{zero}`.*")
+    for host in ("127.0.0.1", "10.%"):
+        create(world.server, first, FIRST_PASSWORD, host)
+        world.server.execute(f"GRANT SELECT, INSERT ON `{zero}`.* TO '{first}'@'{host}'")
+    world.server.execute(f"GRANT DELETE ON `{one}`.* TO '{first}'@'127.0.0.1'")
+    world.prepare(second, ONE)
+    hosts = world.server.execute("SELECT Host FROM mysql.user WHERE User = %s", (second,))
+    assert {host for (host,) in hosts} == {"%", "127.0.0.1", "10.%"}
+    assert world.differences() == []
+    world.require_equal(FIRST_PASSWORD, ONE)
+    # A host that comes, and one that goes.
+    create(world.server, first, FIRST_PASSWORD, "db.example")
+    world.server.execute(f"GRANT SELECT, INSERT ON `{zero}`.* TO '{first}'@'db.example'")
+    world.server.execute(f"DROP USER '{first}'@'10.%'")
+    assert len(world.differences()) == 2
+    world.prepare(second, TWO)
+    (difference,) = world.differences()
+    assert difference.endswith(f"DROP USER '{second}'@'10.%'")
+    with administrator_of(world.server) as session:
+        assert session.made(world.pair) is True
+    world.server.execute(difference.rpartition(": ")[2])
+    assert world.differences() == []
+    world.prepare(first, THREE)
+    world.require_equal(THREE, TWO)
+
+
+def test_rights_of_an_account_with_a_wider_host(world: World) -> None:
+    """A server lends an account the database rights of its namesake for a wider host.
+
+    On MariaDB the copies do so as well. On MySQL a role would not: the rights are named.
+    """
+    first, second = world.pair.first, world.pair.second
+    zero, one, two = world.databases
+    create(world.server, first, FIRST_PASSWORD, "127.0.0.1")
+    world.grant(f"INSERT ON `{one}`.*")
+    world.grant(f"SELECT (price) ON `{two}`.item")
+    world.grant(f"EXECUTE ON PROCEDURE `{zero}`.tally")
+    world.grant("RELOAD ON *.*")
+    assert world.answers(first, FIRST_PASSWORD)[f"USE `{one}`"] != 1044
+    if world.server.engine == "mysql":
+        with pytest.raises(RightsDiffer) as caught:
+            world.prepare(second, ONE)
+        statements = re.findall(r"GRANT [^;]*?'127\.0\.0\.1'", caught.value.message)
+        assert len(statements) == 3
+        for statement in statements:
+            world.server.execute(statement)
+    world.prepare(second, ONE)
+    assert world.differences() == []
+    world.require_equal(FIRST_PASSWORD, ONE)
+
+
+def test_not_ours(world: World) -> None:
+    """A user of that name whom somebody else made, or another secret did, is not ours."""
+    second = world.pair.second
+    create(world.server, second, "somebody else's")
+    with administrator_of(world.server) as session:
+        assert session.made(world.pair) is False
+        statement = session.adoption(world.pair)
+        other = Pair(world.pair.first, second, "arn:of:another")
+        assert session.adoption(other) != statement
+        world.server.execute(statement)
+        assert session.made(world.pair) is True
+        assert session.made(other) is False
+        assert session.made(Pair(second, world.pair.first, world.pair.owner)) is False
+    world.prepare(second, ONE)
+    assert world.differences() == []
+    world.require_equal(FIRST_PASSWORD, ONE)
+
+
+def test_adoption_by_the_administrator(world: World) -> None:
+    """The statement that hands a user over needs no more than the administrator has."""
+    for host in ("%", "10.%"):
+        create(world.server, world.pair.second, "x", host)
+    with administrator_of(world.server) as session:
+        world.server.execute(session.adoption(world.pair), account=world.server.administrator)
+        assert session.made(world.pair) is True
+
+
+def test_attribute_of_others_is_kept(mysql: Server) -> None:
+    """What else stands in a MySQL user's ATTRIBUTE stays, and does not disturb."""
+    world = World(mysql)
+    create(mysql, world.pair.second, "x", options="""ATTRIBUTE '{"team": "billing"}'""")
+    with administrator_of(mysql) as session:
+        assert session.made(world.pair) is False
+        mysql.execute(session.adoption(world.pair))
+        assert session.made(world.pair) is True
+    ((kept,),) = mysql.execute(
+        "SELECT ATTRIBUTE->>'$.team' FROM information_schema.USER_ATTRIBUTES WHERE USER = %s",
+        (world.pair.second,),
+    )
+    assert kept == "billing"
+
+
+def test_passwords_only(world: World) -> None:
+    """Without rights only the idle user's password is set; a missing user is not made."""
+    with pytest.raises(AccountMissing):
+        world.prepare(world.pair.second, ONE, rights=False)
+    create(world.server, world.pair.second, ONE)
+    world.grant(f"SELECT ON `{world.databases[0]}`.*")
+    world.prepare(world.pair.second, TWO, rights=False)
+    assert accepts(world.server, world.pair.second, TWO)
+    assert world.answers(world.pair.second, TWO)[f"USE `{world.databases[0]}`"] == 1044
+
+
+def test_first_user_is_missing(world: World) -> None:
+    """Without a first user there is nothing to be equal to."""
+    world.server.execute(f"DROP USER '{world.pair.first}'@'%'")
+    with pytest.raises(AccountMissing, match=world.pair.first):
+        world.prepare(world.pair.second, ONE)
+
+
+def test_name_that_is_too_long(world: World) -> None:
+    """The longest name that the server allows works, one character more is NameTooLong."""
+    longest = 32 if world.server.engine == "mysql" else 128
+    with administrator_of(world.server) as session:
+        for length in (longest, longest + 1):
+            pair = Pair(world.pair.first, f"{world.number}é".ljust(length, "n"), world.pair.owner)
+            if length == longest:
+                session.prepare(pair.second, ONE, pair, rights=True)
+                assert session.differences(pair) == []
+            else:
+                with pytest.raises(NameTooLong):
+                    session.prepare(pair.second, ONE, pair, rights=True)
+
+
+ODD = "o'dd `na\"me\\%_"
+
+
+def test_odd_names(server: Server) -> None:
+    """Quotes, wildcards and backslashes in names of users, databases and tables work."""
+    number = next(_numbers)
+    pair = World.pair_of(f"{ODD}{number}")
+    database = "da`ta'b\"ase%_" + str(number)
+    quoted = "`" + database.replace("`", "``") + "`"
+    server.execute(f"CREATE DATABASE {quoted}")
+    server.execute(f"CREATE TABLE {quoted}.`ta``b'le` (`co``l'umn` INT, other INT)")
+    create(server, pair.first, FIRST_PASSWORD)
+    server.execute(
+        f"GRANT SELECT (`co``l'umn`) ON {quoted.replace('%', '%%')}.`ta``b'le` TO %s@'%%'",
+        (pair.first,),
+    )
+    server.execute(f"GRANT CREATE VIEW ON {quoted.replace('%', '%%')}.* TO %s@'%%'", (pair.first,))
+    with administrator_of(server) as session:
+        for idle, password in ((pair.second, ONE), (pair.first, TWO)):
+            session.prepare(idle, password, pair, rights=True)
+            assert session.differences(pair) == []
+        assert session.made(pair) is True
+    for name, password in ((pair.first, TWO), (pair.second, ONE)):
+        with closing(raw(server, name, password)) as connection, connection.cursor() as cursor:
+            cursor.execute(f"SELECT `co``l'umn` FROM {quoted}.`ta``b'le`")
+            with pytest.raises(pymysql.OperationalError):
+                cursor.execute(f"SELECT other FROM {quoted}.`ta``b'le`")
+    for name in (pair.first, pair.second):
+        server.execute("DROP USER %s@'%%'", (name,))
+
+
+def test_read_only_server(world: World) -> None:
+    """On a read-only server nothing is begun."""
+    world.server.set_read_only(True)
+    try:
+        with pytest.raises(ServerReadOnly):
+            world.prepare(world.pair.second, ONE)
+    finally:
+        world.server.set_read_only(False)
+    assert not accepts(world.server, world.pair.second, ONE)
+
+
+def test_non_default_role_of_mysql(mysql: Server) -> None:
+    """A role that the first user has but not by default would be active for the second: refused."""
+    world = World(mysql)
+    world.create_role(world.role)
+    world.grant(f"`{world.role}`")
+    with pytest.raises(RightsDiffer, match="SET DEFAULT ROLE ALL TO"):
+        world.prepare(world.pair.second, ONE)
+    with administrator_of(mysql) as session:
+        assert session.made(world.pair) is None
+    with setting(mysql, "activate_all_roles_on_login", 1):
+        world.prepare(world.pair.second, ONE)
+        assert world.differences() == []
+        world.require_equal(FIRST_PASSWORD, ONE)
+
+
+@pytest.fixture
+def wildcards(mysql: Server) -> Iterator[Server]:
+    """A MySQL server that reads wildcards in database names: without partial revokes."""
+    administrator = mysql.administrator.username
+    lines = mysql.execute(f"SHOW GRANTS FOR '{administrator}'@'%'")
+    revoked = [line for (line,) in lines if line.startswith("REVOKE")]
+    for line in revoked:
+        mysql.execute(line.replace("REVOKE", "GRANT", 1).replace(" FROM ", " TO "))
+    mysql.execute("SET GLOBAL partial_revokes = OFF")
+    yield mysql
+    mysql.execute("SET GLOBAL partial_revokes = ON")
+    for line in revoked:
+        mysql.execute(line)
+
+
+def test_wildcards_in_database_names(wildcards: Server) -> None:
+    """Patterns reach the second user alike; patterns that overlap would not, and are refused."""
+    world = World(wildcards)
+    number = world.number
+    world.grant(f"SELECT ON `shop\\_{number}`.*")
+    world.grant(f"INSERT ON `shop{number}`.*")
+    world.prepare(world.pair.second, ONE)
+    assert world.differences() == []
+    world.require_equal(FIRST_PASSWORD, ONE)
+    world.grant(f"DELETE ON `shop%{number}`.*")
+    # The reason: the two users would not be equal.
+    with pytest.raises(AssertionError):
+        world.require_equal(FIRST_PASSWORD, ONE)
+    with pytest.raises(RightsDiffer, match="overlap"):
+        world.prepare(world.pair.second, TWO)
+    assert accepts(wildcards, world.pair.second, ONE)
+    assert any("overlap" in each for each in world.differences())
+
+
+@pytest.mark.parametrize("kind", MARIADB_KINDS)
+def test_wildcards_of_mariadb(kind: str, server_of: Callable[[str], Server]) -> None:
+    """On MariaDB patterns are rights like others, overlapping or not."""
+    world = World(server_of(kind))
+    number = world.number
+    world.grant(f"SELECT ON `shop\\_{number}`.*")
+    world.grant(f"INSERT ON `shop%{number}`.*")
+    world.grant(f"DELETE ON `shop_{number}`.*!")
+    world.prepare(world.pair.second, ONE)
+    assert world.differences() == []
+    world.require_equal(FIRST_PASSWORD, ONE)
+
+
+def test_partial_revokes(mysql: Server) -> None:
+    """What was revoked in part from a global right is not had by the second user either."""
+    world = World(mysql)
+    zero, one, _ = world.databases
+    world.grant("SELECT, INSERT ON *.*!")
+    world.revoke(f"INSERT ON `{zero}`.*")
+    world.prepare(world.pair.second, ONE)
+    assert world.differences() == []
+    answers = world.require_equal(FIRST_PASSWORD, ONE)
+    assert answers[f"INSERT INTO `{zero}`.item (number) SELECT 1 WHERE FALSE"] == 1142
+    assert answers[f"INSERT INTO `{one}`.item (number) SELECT 1 WHERE FALSE"] == ()
+    world.revoke(f"SELECT ON `{one}`.*")
+    assert world.differences() == []
+    world.require_equal(FIRST_PASSWORD, ONE)
+
+
+def test_rights_that_mysqls_administrator_does_not_have(mysql: Server) -> None:
+    """On MySQL even rights that the administrator lacks reach the second user, by the role."""
+    world = World(mysql)
+    world.grant("BACKUP_ADMIN, BINLOG_ADMIN ON *.*")
+    world.grant("FILE, SHUTDOWN ON *.*")
+    world.prepare(world.pair.second, ONE)
+    assert world.differences() == []
+    lines = mysql.execute(f"SHOW GRANTS FOR '{world.pair.second}'@'%' USING '{world.pair.first}'")
+    assert "BACKUP_ADMIN,BINLOG_ADMIN" in str(lines)
+
+
+def test_rights_that_mariadbs_administrator_cannot_pass_on(mariadb: Server) -> None:
+    """Each right, role or proxy that he cannot pass on is named before anything is changed."""
+    world = World(mariadb)
+    zero = world.databases[0]
+    world.grant(f"ALL ON `{zero}`.*")
+    world.grant("REPLICATION SLAVE ADMIN ON *.*")
+    mariadb.execute(f"CREATE ROLE `{world.role}`")
+    world.grant(f"`{world.role}`")
+    with pytest.raises(RightsDiffer) as caught:
+        world.prepare(world.pair.second, ONE)
+    message = caught.value.message
+    second = f"'{world.pair.second}'@'%'"
+    for statement in (
+        f"GRANT DELETE HISTORY ON `{zero}`.* TO {second}",
+        f"GRANT REPLICATION SLAVE ADMIN ON *.* TO {second}",
+        f"GRANT `{world.role}` TO {second}",
+    ):
+        assert statement in message
+    assert f"GRANT SELECT ON `{zero}`" not in message
+    with administrator_of(mariadb) as session:
+        assert session.made(world.pair) is None
+    # The statements do help.
+    mariadb.execute(f"CREATE USER {second}")
+    with administrator_of(mariadb) as session:
+        mariadb.execute(session.adoption(world.pair))
+    for line in message.removeprefix(world.pair.second).split("; "):
+        mariadb.execute("GRANT " + line.partition(": GRANT ")[2].rstrip("."))
+    world.prepare(world.pair.second, ONE)
+    assert world.differences() == []
+    world.require_equal(FIRST_PASSWORD, ONE)
+
+
+def test_administrator_without_the_rights(server: Server) -> None:
+    """An administrator who may not create users or look at them is denied, nothing is made."""
+    world = World(server)
+    name = f"poor{world.number}"
+    create(server, name, ONE)
+    with session_of(server, name, ONE) as session, pytest.raises(PermissionDenied):
+        session.prepare(world.pair.second, ONE, world.pair, rights=True)
+    server.execute(f"GRANT SELECT ON mysql.* TO '{name}'@'%'")
+    server.execute(f"GRANT CREATE USER ON *.* TO '{name}'@'%'")
+    world.grant(f"SELECT ON `{world.databases[0]}`.*")
+    with session_of(server, name, ONE) as session, pytest.raises(RotationError) as caught:
+        session.prepare(world.pair.second, ONE, world.pair, rights=True)
+    assert "GRANT" in str(caught.value)
+    assert server.execute("SELECT 1 FROM mysql.user WHERE User = %s", (world.pair.second,)) == []
+
+
+def test_right_to_a_table_that_is_gone(world: World) -> None:
+    """Rights to a table or column that was dropped since do not stand in the way."""
+    zero = world.databases[0]
+    world.server.execute(f"CREATE TABLE `{zero}`.gone (a INT, b INT)")
+    world.grant(f"SELECT, UPDATE (a) ON `{zero}`.gone")
+    world.grant(f"SELECT (price), SELECT (number) ON `{zero}`.item")
+    world.server.execute(f"DROP TABLE `{zero}`.gone")
+    world.server.execute(f"ALTER TABLE `{zero}`.item DROP COLUMN price")
+    world.prepare(world.pair.second, ONE)
+    assert world.differences() == []
+    world.server.execute(f"CREATE TABLE `{zero}`.gone (a INT, b INT)")
+    world.server.execute(f"ALTER TABLE `{zero}`.item ADD price INT")
+    world.prepare(world.pair.second, TWO)
+    assert world.differences() == []
+    world.require_equal(FIRST_PASSWORD, TWO)
+
+
+def test_plugin_of_the_first_user(mysql: Server) -> None:
+    """The second user logs in through the plugin of the first: both serve the same clients."""
+    world = World(mysql)
+    mysql.execute(
+        f"ALTER USER '{world.pair.first}'@'%' IDENTIFIED WITH sha256_password BY 'x-1f2e'"
+    )
+    for password in (ONE, TWO):
+        world.prepare(world.pair.second, password)
+        ((plugin,),) = mysql.execute(
+            "SELECT plugin FROM mysql.user WHERE User = %s", (world.pair.second,)
+        )
+        assert plugin == "sha256_password"
+        assert accepts(mysql, world.pair.second, password)
+
+
+OBJECTS = {
+    "table": "CREATE TABLE {0}.{1}_table (a INT)",
+    "view": "CREATE VIEW {0}.{1}_view AS SELECT number FROM {0}.item",
+    "procedure": "CREATE PROCEDURE {0}.{1}_procedure() SELECT COUNT(*) FROM {0}.item",
+    "function": "CREATE FUNCTION {0}.{1}_function() RETURNS INT DETERMINISTIC RETURN 1",
+    "trigger": "CREATE TRIGGER {0}.{1}_trigger BEFORE INSERT ON {0}.{1}_table "
+    "FOR EACH ROW SET NEW.a = 1",
+    "event": "CREATE EVENT {0}.{1}_event ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT 1",
+}
+USES = (
+    "INSERT INTO {0}.{1}_table VALUES (5)",
+    "SELECT * FROM {0}.{1}_view",
+    "CALL {0}.{1}_procedure()",
+    "SELECT {0}.{1}_function()",
+    "SHOW CREATE PROCEDURE {0}.{1}_procedure",
+    "ALTER TABLE {0}.{1}_table ADD b INT",
+    "CREATE OR REPLACE VIEW {0}.{1}_view AS SELECT price FROM {0}.item",
+    "ALTER PROCEDURE {0}.{1}_procedure COMMENT 'altered'",
+    "ALTER FUNCTION {0}.{1}_function COMMENT 'altered'",
+    "ALTER EVENT {0}.{1}_event COMMENT 'altered'",
+    "DROP EVENT {0}.{1}_event",
+    "DROP TRIGGER {0}.{1}_trigger",
+    "DROP FUNCTION {0}.{1}_function",
+    "DROP PROCEDURE {0}.{1}_procedure",
+    "DROP VIEW {0}.{1}_view",
+    "DROP TABLE {0}.{1}_table",
+)
+FULL = (
+    "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, LOCK TABLES, "
+    "CREATE VIEW, SHOW VIEW, CREATE ROUTINE, EVENT, TRIGGER"
+)
+
+
+@pytest.mark.parametrize("routines", ["with ALTER ROUTINE", "with CREATE ROUTINE alone"])
+def test_what_either_makes_serves_both(world: World, routines: str) -> None:
+    """Tables, views, routines, triggers and events that one makes, the other uses, alters, drops.
+
+    Also where the users have rights to routines only because they made them.
+    """
+    database = f"`{world.databases[0]}`"
+    extra = ", EXECUTE, ALTER ROUTINE" if routines == "with ALTER ROUTINE" else ""
+    world.grant(f"{FULL}{extra} ON {database}.*")
+    passwords = {world.pair.first: FIRST_PASSWORD, world.pair.second: ONE}
+    world.prepare(world.pair.second, ONE)
+    turns = [(world.pair.first, world.pair.second), (world.pair.second, world.pair.first)]
+    for maker, user in turns:
+        with closing(raw(world.server, maker, passwords[maker])) as connection:
+            for statement in OBJECTS.values():
+                connection.cursor().execute(statement.format(database, "made"))
+        passwords[user] = f"swapped-to-{user}"
+        world.prepare(user, passwords[user])
+        assert world.differences() == []
+        with closing(raw(world.server, user, passwords[user])) as connection:
+            for statement in USES:
+                connection.cursor().execute(statement.format(database, "made"))
+
+
+def test_what_cannot_be_done(world: World) -> None:
+    """ALTER VIEW without a DEFINER clause is for the view's maker only; CREATE OR REPLACE works.
+
+    The server keeps the definer then, and asks for a right to name others that must not be given.
+    """
+    database = f"`{world.databases[0]}`"
+    world.grant(f"{FULL}, EXECUTE, ALTER ROUTINE ON {database}.*")
+    world.prepare(world.pair.second, ONE)
+    with closing(raw(world.server, world.pair.second, ONE)) as connection:
+        connection.cursor().execute(OBJECTS["view"].format(database, "made"))
+    with closing(raw(world.server, world.pair.first, FIRST_PASSWORD)) as connection:
+        with pytest.raises(pymysql.OperationalError) as caught:
+            connection.cursor().execute(f"ALTER VIEW {database}.made_view AS SELECT 1")
+        assert caught.value.args[0] == 1227
+        connection.cursor().execute(
+            f"ALTER DEFINER = CURRENT_USER VIEW {database}.made_view AS SELECT 1"
+        )
+
+
+@pytest.mark.parametrize("after", range(12))
+def test_interrupted_preparation_is_mended(mariadb: Server, after: int) -> None:
+    """MariaDB has no transaction for accounts: wherever it stops, the next call ends well."""
+    world = World(mariadb)
+    zero, one, _ = world.databases
+    world.create_role(world.role)
+    world.grant(f"SELECT, INSERT ON `{zero}`.*!")
+    world.grant(f"SELECT (number) ON `{one}`.item")
+    mariadb.execute(
+        f"GRANT `{world.role}` TO '{world.pair.first}'@'%'", account=mariadb.administrator
+    )
+    world.default_role(world.role)
+    with administrator_of(mariadb) as session:
+        assert isinstance(session, MariadbSession)
+        stop_after_changes(session, after)
+        with suppress(Stopped):
+            session.prepare(world.pair.second, ONE, world.pair, rights=True)
+        assert session.made(world.pair) in (None, True)
+    world.prepare(world.pair.second, TWO)
+    assert world.differences() == []
+    world.require_equal(FIRST_PASSWORD, TWO)
+
+
+class Stopped(Exception):
+    """The session stops here."""
+
+
+def stop_after_changes(session: MariadbSession, number: int) -> None:
+    """Let only so many statements through that change something."""
+    connection = session._connection
+    original, left = connection._ask, [number]
+
+    def ask(purpose: str, statement: str, *rest: object) -> object:
+        if not statement.startswith(("SELECT", "SHOW")):
+            if not left[0]:
+                raise Stopped
+            left[0] -= 1
+        return original(purpose, statement, *rest)  # type: ignore[arg-type]
+
+    connection._ask = ask  # type: ignore[method-assign,assignment]
+
+
+def test_creation_on_mysql_is_one_statement(mysql: Server) -> None:
+    """On MySQL the user is there with its rights and its mark, or not at all."""
+    world = World(mysql)
+    world.grant(f"SELECT ON `{world.databases[0]}`.*")
+    world.prepare(world.pair.second, ONE)
+    log = mysql.log_text()
+    mine = [line for line in log.splitlines() if f"'{world.pair.second}'@" in line]
+    changes = [line for line in mine if "CREATE USER" in line or "GRANT " in line]
+    assert len([line for line in changes if "SHOW" not in line]) == 1
+    assert all(word in changes[0] for word in ("DEFAULT ROLE", "ATTRIBUTE", "<secret>"))
+
+
+def test_old_server_cannot_mark(mysql: Server) -> None:
+    """Before 8.0.21 MySQL cannot mark a user: CapabilityMissing, naming what can be done."""
+    world = World(mysql)
+    with administrator_of(mysql) as session:
+        assert isinstance(session, MysqlSession)
+        session.version = (8, 0, 20)
+        with pytest.raises(CapabilityMissing, match="single-user"):
+            session.prepare(world.pair.second, ONE, world.pair, rights=True)
