@@ -44,6 +44,12 @@ A message never holds a password: drivers' texts are scrubbed before they are pu
 
 from typing import ClassVar
 
+START_AFRESH = (
+    "`aws secretsmanager update-secret-version-stage --version-stage AWSPENDING "
+    "--remove-from-version-id <token>`"
+)
+"""How the attempt is ended that has pinned what is wrong: its stored value is never rewritten."""
+
 
 class RotationError(Exception):
     """A step failed; the message says what is wrong and the hint what to do next.
@@ -110,10 +116,7 @@ class VersionNotPending(NotRotatable):
 class ForeignPending(NotRotatable):
     """AWSPENDING holds a value that was stored by something else."""
 
-    hint = (
-        "Take the label off with `aws secretsmanager update-secret-version-stage --version-stage "
-        "AWSPENDING --remove-from-version-id <token>` and rotate again."
-    )
+    hint = f"Take the label off with {START_AFRESH} and rotate again."
 
 
 class WrongEngine(NotRotatable):
@@ -295,8 +298,7 @@ class PasswordRejected(DatabaseError):
 
     hint = (
         "Make the generated password fit (PASSWORD_LENGTH, EXCLUDE_*, REQUIRE_EACH_INCLUDED_TYPE "
-        "on the function), then start afresh: `aws secretsmanager update-secret-version-stage "
-        "--version-stage AWSPENDING --remove-from-version-id <token>` and rotate-secret."
+        f"on the function), take AWSPENDING off ({START_AFRESH}) and rotate again."
     )
 
 
@@ -352,16 +354,16 @@ class RightsDiffer(CannotRotate):
 class NotOurUser(CannotRotate):
     """A user of the second user's name exists, and this secret did not make it."""
 
-    hint = "Choose another name with the tag rotation:second-user, or adopt the user as shown."
+    hint = (
+        "Adopt the user as shown; or choose another name with the tag rotation:second-user, take "
+        f"AWSPENDING off ({START_AFRESH}) and rotate again."
+    )
 
 
 class CurrentChanged(CannotRotate):
     """AWSCURRENT was edited while the rotation ran and no longer fits it."""
 
-    hint = (
-        "Take AWSPENDING off the version (`aws secretsmanager update-secret-version-stage "
-        "--version-stage AWSPENDING --remove-from-version-id <token>`) and rotate again."
-    )
+    hint = f"Take AWSPENDING off ({START_AFRESH}) and rotate again."
 
 
 class NameTooLong(CannotRotate):
@@ -373,7 +375,10 @@ class NameTooLong(CannotRotate):
 class CapabilityMissing(CannotRotate):
     """The engine or its version cannot do what the strategy needs."""
 
-    hint = "Choose another strategy with the tag rotation:strategy."
+    hint = (
+        "Choose another strategy with the tag rotation:strategy, take AWSPENDING off "
+        f"({START_AFRESH}) and rotate again."
+    )
 
 
 class StrategyNeedsAdministrator(CannotRotate):

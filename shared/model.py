@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 from shared.errors import BadEvent, BadSecret
 
@@ -66,10 +66,13 @@ class Label:
         if not label.startswith(Label.PAIR_PREFIX):
             return None
         try:
-            first, second = json.loads(label.removeprefix(Label.PAIR_PREFIX))
-        except ValueError:
+            names = json.loads(label.removeprefix(Label.PAIR_PREFIX))
+        except (ValueError, RecursionError):
             return None
-        return (first, second) if isinstance(first, str) and isinstance(second, str) else None
+        match names:
+            case [str(first), str(second)]:
+                return first, second
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class RotationEvent:
             _text(event, name) for name in ("Step", "SecretId", "ClientRequestToken")
         )
         rotation_token = event.get("RotationToken")
-        if rotation_token is not None and not isinstance(rotation_token, str):
+        if rotation_token is not None and not is_text(rotation_token):
             msg = "Field RotationToken of the event is not text."
             raise BadEvent(msg)
         try:
@@ -115,11 +118,22 @@ class RotationEvent:
 
 def _text(event: Mapping[Any, Any], name: str) -> str:
     value = event.get(name)
-    if not isinstance(value, str) or not value.strip():
-        found = "missing" if value is None else "empty" if value in ("", b"") else "not text"
+    if not is_text(value) or not value.strip():
+        found = "missing" if value is None else "not text" if not is_text(value) else "empty"
         msg = f"Field {name} of the event is {found}."
         raise BadEvent(msg)
     return value
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Say whether ``value`` is text that can be sent: half of a surrogate pair cannot."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +175,10 @@ class Login:
         """
         document = _json_object(text, where)
         port = document.get("port")
+        _field(document, "masterarn", where, required=False)
         return cls(
             engine=_field(document, "engine", where, required=False).lower(),
-            host=_field(document, "host", where, required=host_required),
+            host=_host(document, where, required=host_required),
             port=None if port in (None, "") else _port(port, where),
             username=_field(document, "username", where),
             password=_field(document, "password", where),
@@ -175,8 +190,7 @@ class Login:
     @property
     def administrator_arn(self) -> str | None:
         """The ARN of the administrator's secret: ``masterarn``, None when the secret has none."""
-        arn = self.document.get("masterarn")
-        return arn if isinstance(arn, str) and arn else None
+        return self.document.get("masterarn") or None
 
     def replacing(self, *, password: str, username: str | None = None) -> Self:
         """Return the same login with another password, and user if given; keep every other key."""
@@ -253,12 +267,30 @@ def _field(document: Mapping[str, Any], name: str, where: str, *, required: bool
     if "\0" in value:
         msg = f"Field `{name}` of {where} contains a NUL character."
         raise BadSecret(msg)
-    try:
-        value.encode()
-    except UnicodeEncodeError:
+    if not is_text(value):
         msg = f"Field `{name}` of {where} contains half of a surrogate pair, which is no character."
-        raise BadSecret(msg) from None
+        raise BadSecret(msg)
     return value
+
+
+def is_host(text: str) -> bool:
+    """Say whether ``text`` can be one DNS name or address.
+
+    libpq takes more: a path or ``@name`` is a socket, to which it speaks without TLS whatever it
+    was told, and a comma makes a list.
+    """
+    return text.isprintable() and not NOT_IN_HOSTS & set(text)
+
+
+NOT_IN_HOSTS = frozenset(" /\\@,'\"")
+
+
+def _host(document: Mapping[str, Any], where: str, *, required: bool) -> str:
+    host = _field(document, "host", where, required=required)
+    if not is_host(host):
+        msg = f"Field `host` of {where} is not one DNS name or address."
+        raise BadSecret(msg)
+    return host
 
 
 def _port(value: object, where: str) -> int:

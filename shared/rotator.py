@@ -18,6 +18,7 @@ from shared.errors import (
     NameTooLong,
     RotationNotEnabled,
     StrategyNeedsAdministrator,
+    ValueNotReadable,
     WrongEngine,
 )
 from shared.lifecycle import ACTIONS, Action, Standing
@@ -140,6 +141,11 @@ class Rotator(ABC):
         event = rotation.event
         creating = event.step is Step.CREATE
         standing = rotation.standing_by_labels() if creating else rotation.standing_by_value()
+        return self._decided(rotation, standing)
+
+    @staticmethod
+    def _decided(rotation: Rotation, standing: Standing) -> Action:
+        event = rotation.event
         decided = ACTIONS[event.step, standing]
         if isinstance(decided, Action):
             return decided
@@ -169,11 +175,9 @@ class Rotator(ABC):
 
     def _require_twin(self, rotation: Rotation) -> None:
         """The token had a value already: fine if a twin delivery of this step stored it."""
-        standing = rotation.standing_by_value()
-        if standing not in (Standing.PENDING, Standing.CURRENT):
-            self._action(rotation)  # raises what the table says of it
-            msg = f"Version {rotation.event.token} is {standing.name}."
-            raise AssertionError(msg)
+        if self._decided(rotation, rotation.standing_by_value()) is Action.STORE:
+            msg = f"Version {rotation.event.token} has a value that cannot be read yet."
+            raise ValueNotReadable(msg)
 
     def _apply(self, rotation: Rotation) -> None:
         for _ in range(OVERTAKEN_ROUNDS):

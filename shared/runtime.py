@@ -20,7 +20,7 @@ from aws_lambda_powertools.utilities.data_classes import SecretsManagerEvent
 from botocore.config import Config
 
 from shared.deadline import Deadline
-from shared.errors import RotationError
+from shared.errors import BadSetting, RotationError
 from shared.lifecycle import Action, Source
 from shared.model import RotationEvent
 from shared.redaction import Redactor
@@ -115,7 +115,11 @@ class Clients:
     def _secretsmanager(self) -> "SecretsManagerClient":
         # None lets the SDK choose: AWS_ENDPOINT_URL_SECRETS_MANAGER, else the Region's endpoint.
         endpoint = self._environment.get("SECRETS_MANAGER_ENDPOINT") or None
-        return boto3.client("secretsmanager", endpoint_url=endpoint, config=CLIENT_CONFIG)
+        try:
+            return boto3.client("secretsmanager", endpoint_url=endpoint, config=CLIENT_CONFIG)
+        except ValueError:
+            msg = f"SECRETS_MANAGER_ENDPOINT is {endpoint!r}, which is not a URL."
+            raise BadSetting(msg) from None
 
     def _rds(self) -> "RDSClient":
         return boto3.client("rds", config=CLIENT_CONFIG)

@@ -52,7 +52,7 @@ class Settings:
     Attributes:
         strategy: For secrets without a tag of their own; None to choose by the secret.
         promote_in: ``setSecret``, right after the proof, or ``finishSecret``.
-        refused_logins: How many refused logins one attempt may make among unlabelled versions.
+        refused_logins: How many refused logins one attempt may make before it gives up.
         ca_file: PEM path that takes the place of the built-in CA bundle, None for the bundle.
         password_policy: What generated passwords look like.
     """
@@ -90,7 +90,8 @@ def _promote_in(text: str) -> Step:
 def _count(text: str) -> int:
     if not text:
         return DEFAULT_REFUSED_LOGINS
-    if text.isascii() and text.isdigit() and len(text) <= 2:  # noqa: PLR2004 (two digits)
+    # None at all would forbid to try AWSCURRENT, of which nobody knows whether it will be refused.
+    if text.isascii() and text.isdigit() and len(text) <= 2 and int(text):  # noqa: PLR2004
         return int(text)
-    msg = f"ROTATION_REFUSED_LOGINS is {text[:20]!r}; it must be a number from 0 to 99."
+    msg = f"ROTATION_REFUSED_LOGINS is {text[:20]!r}; it must be a number from 1 to 99."
     raise BadSetting(msg)

@@ -37,6 +37,9 @@ ATTEMPTS = 3
 """Bounds of one API call: where the VPC lacks the endpoint, a call ends in an error after about
 ten seconds, well before Lambda kills the function without a word."""
 
+VERSION_ID_LENGTHS = range(32, 65)
+"""In characters, as the API has it; with others it answers that the request is invalid."""
+
 NOT_FOUND = "ResourceNotFoundException"
 EXISTS = "ResourceExistsException"
 INVALID_PARAMETER = "InvalidParameterException"
@@ -99,6 +102,8 @@ class SecretStore:
 
     def version(self, secret_id: str, version_id: str) -> Version | None:
         """Read one version with its labels, None when it does not exist or has no value (yet)."""
+        if len(version_id) not in VERSION_ID_LENGTHS:
+            return None
         try:
             return self._read(SecretId=secret_id, VersionId=version_id)
         except NotRotatable:

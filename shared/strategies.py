@@ -25,6 +25,7 @@ from shared.errors import (
     ReaderBehind,
     RightsDiffer,
     RotationError,
+    ServerBusy,
     Throttled,
 )
 from shared.lifecycle import (
@@ -110,14 +111,15 @@ class Databases:
     def accepts(self, rotation: Rotation, login: Login) -> bool:
         """Say whether the database accepts the password, by a fresh login.
 
-        An error that only the right password leads to (a connection limit, say) is proof as well.
+        A limit that only the right password leads to is proof as well. An account that may not be
+        used is not, however right the password: nobody could log in with what is promoted then.
         """
         try:
             self.connect(rotation, login).close()
         except LoginRefused:
             return False
         except DatabaseError as error:
-            if error.proves_password:
+            if error.proves_password and isinstance(error, ServerBusy):
                 return True
             raise
         return True
@@ -410,22 +412,18 @@ class AlternatingUsers(Strategy):
         return Pair(*names, owner=rotation.secret_id)
 
     def _require_ours(self, rotation: Rotation, session: SecondUser, pair: Pair) -> None:
-        """Refuse a second user that this secret did not make.
-
-        Before the second user is first made, AWSCURRENT must log in: it shows that the secret owns
-        the user whose rights are about to be shared.
-        """
+        """Refuse a second user that this secret did not make."""
         made = session.made(pair)
         if made is False:
             msg = f"User {pair.second} exists, and secret {pair.owner} did not make it."
             raise NotOurUser(
                 msg, hint=f"{NotOurUser.hint} To adopt it, a DBA runs: {session.adoption(pair)}"
             )
-        if made is None:
-            if not rotation.rights_are_managed or rotation.pending.username == pair.first:
-                msg = f"User {pair.second} does not exist."
-                raise AccountMissing(msg)
-            self.require_login(rotation, rotation.current)
+        if made is None and (
+            not rotation.rights_are_managed or rotation.pending.username == pair.first
+        ):
+            msg = f"User {pair.second} does not exist."
+            raise AccountMissing(msg)
 
     @staticmethod
     def _require_equal(rotation: Rotation, session: SecondUser, pair: Pair) -> None:

@@ -303,9 +303,14 @@ def test_finish_secret_without_set_secret(postgres: Server, rotating: Rotating) 
 @pytest.mark.parametrize("variant", ["valueless", "copy"])
 @pytest.mark.parametrize("strategy", POSTGRES_STRATEGIES)
 def test_test_of_the_configuration(
-    postgres: Server, rotating: Rotating, strategy: str, variant: str
+    postgres: Server,
+    rotating: Rotating,
+    strategy: str,
+    variant: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """RotateImmediately=false logs in, changes nothing and promotes nothing."""
+    monkeypatch.setattr("shared.store.STALE_READ_PAUSES", (0.01,))
     secret = with_strategy(rotating, postgres, strategy)
     service = secret.service
     service.test_version = variant  # type: ignore[assignment]
