@@ -73,7 +73,7 @@ format: environment ## let ruff mend what it can
 bench: setup ## cold start, warm rotation and memory, as ratios to the bare calls
 	@$(PYTHON_HERE) -m local.bench
 
-.PHONY: build invoke
+.PHONY: build invoke stage
 build: environment sam-environment ## build layer and functions for x86_64 and arm64, without containers
 	@$(PYTHON_HERE) -m local.build
 
@@ -81,6 +81,9 @@ FUNCTION ?= PostgresRotator
 EVENT ?= events/postgres-create-secret.json
 invoke: setup ## run one function with one event: FUNCTION=MysqlRotator EVENT=events/mysql-test-secret.json
 	@$(PYTHON_HERE) -m local.lambda_runtime $(FUNCTION) --event $(EVENT)
+
+stage: setup ## keep servers, endpoint and the secrets of events/ ready, until Ctrl-C
+	@$(PYTHON_HERE) -m local.stage
 
 .PHONY: lock
 lock: environment ## resolve every dependency anew and write the locks

@@ -30,6 +30,23 @@ class Scratch:
     secret: str
 
 
+def make_secret(
+    service: SecretsManagerService, server: Server, name: str, ending: str | None = None
+) -> str:
+    """Make the user ``app`` and its secret; return its ARN, whose ending may be given."""
+    password = random_password()
+    server.create_user("app", password)
+    value = {
+        "engine": server.engine,
+        "host": server.host,
+        "port": server.port,
+        "dbname": server.database,
+        "username": "app",
+        "password": password,
+    }
+    return service.create_secret(name, value, ending=ending)
+
+
 @contextmanager
 def scratch(
     kind: str,
@@ -48,19 +65,7 @@ def scratch(
     """
     service = SecretsManagerService(retries=0)
     with start(kind) as server, service.endpoint() as endpoint:
-        password = random_password()
-        server.create_user("app", password)
-        secret = service.create_secret(
-            name or f"example/{kind}",
-            {
-                "engine": server.engine,
-                "host": server.host,
-                "port": server.port,
-                "dbname": server.database,
-                "username": "app",
-                "password": password,
-            },
-        )
+        secret = make_secret(service, server, name or f"example/{kind}")
         environment = endpoint.environment() | {"DATABASE_CA_FILE": str(server.ca_file)}
         with start_function(environment) as runtime:
             function = f"arn:aws:lambda:{service.region}:{service.account}:function:{kind}"

@@ -290,6 +290,7 @@ class SecretsManagerService:
         owning_service: str | None = None,
         *,
         kms_key_id: str | None = None,
+        ending: str | None = None,
     ) -> str:
         """Make a secret, as its owner or as another service that manages it.
 
@@ -299,6 +300,7 @@ class SecretsManagerService:
             tags: Its tags, those that start with ``aws:`` too.
             owning_service: The service that manages it, such as ``rds``.
             kms_key_id: The customer's key, where it is not AWS's.
+            ending: The six characters at the end of its ARN; random ones when omitted.
 
         Returns:
             Its ARN.
@@ -315,7 +317,9 @@ class SecretsManagerService:
             arn = str(self._operations.create_secret(request)["ARN"])
             secret = self._operations.find(arn)
             secret.tags, secret.owning_service = dict(tags or {}), owning_service
-        return arn
+            if ending is not None:
+                secret.arn = arn[: -len(ending)] + ending
+        return secret.arn
 
     def value(self, secret_id: str, version_id: str | None = None, stage: str | None = None) -> str:
         """Read a version's text, AWSCURRENT's where nothing else is named.

@@ -1,0 +1,38 @@
+"""The events in `events/` run: each is what its function takes, and in order they rotate."""
+
+import json
+from typing import Any
+
+import pytest
+
+from local.lambda_runtime.functions import from_repository
+from local.lambda_runtime.scratch import FUNCTIONS, scratch
+from local.template import ROOT, functions, load
+from shared.model import Step
+
+
+def event(kind: str, step: str) -> dict[str, Any]:
+    """Return the event of a file."""
+    name = step.replace("Secret", "-secret")
+    loaded: dict[str, Any] = json.loads((ROOT / "events" / f"{kind}-{name}.json").read_text())
+    return loaded
+
+
+@pytest.mark.parametrize("kind", FUNCTIONS)
+def test_the_events_of_an_engine_rotate_its_secret(kind: str) -> None:
+    """The four events, delivered in order to the template's function, end with a new password."""
+    function = functions(load())[FUNCTIONS[kind]]
+    with scratch(kind, lambda more: from_repository(function, more)) as scene:
+        before = json.loads(scene.service.value(scene.secret))
+        token = event(kind, Step.CREATE)["ClientRequestToken"]
+        scene.service.prepare_rotation(scene.secret, token)
+        for step in Step:
+            # Only the six characters at the end of the ARN are not known beforehand.
+            given = event(kind, step)
+            assert given["SecretId"][:-6] == scene.secret[:-6]
+            assert scene.runtime.invoke(given | {"SecretId": scene.secret}) is None
+        after = json.loads(scene.service.value(scene.secret))
+        assert scene.service.labels(scene.secret)["AWSCURRENT"] == token
+        assert scene.server.logs_in("app", after["password"])
+        assert not scene.server.logs_in("app", before["password"])
+        assert {**after, "password": None} == {**before, "password": None}

@@ -1,0 +1,98 @@
+"""The scheduled check finds the rotations that did not happen, and no others."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from local.secretsmanager import SecretsManagerService
+from watch.check import ADVICE, OVERDUE_AFTER, STUCK_AFTER, Finding, findings, handler, rotated_by
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager.type_defs import SecretListEntryTypeDef as Secret
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MOMENT = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("secret", "expected"),
+    [
+        ({}, set()),
+        ({"NextRotationDate": NOW + timedelta(days=9)}, set()),
+        ({"NextRotationDate": NOW - OVERDUE_AFTER}, set()),
+        ({"NextRotationDate": NOW - OVERDUE_AFTER - MOMENT}, {Finding.OVERDUE}),
+        ({"SecretVersionsToStages": {"1": ["AWSCURRENT", "AWSPENDING"]}}, set()),
+        ({"SecretVersionsToStages": {"1": ["AWSCURRENT"], "2": ["AWSPENDING"]}}, {Finding.STUCK}),
+        (
+            {
+                "SecretVersionsToStages": {"1": ["AWSCURRENT"], "2": ["AWSPENDING"]},
+                "LastChangedDate": NOW - STUCK_AFTER,
+            },
+            set(),
+        ),
+        (
+            {
+                "SecretVersionsToStages": {"1": ["AWSCURRENT"], "2": ["AWSPENDING"]},
+                "NextRotationDate": NOW - timedelta(days=9),
+            },
+            {Finding.STUCK, Finding.OVERDUE},
+        ),
+    ],
+)
+def test_a_secret_is_judged_by_dates_and_labels(secret: "Secret", expected: set[Finding]) -> None:
+    """Overdue after a day, stuck after six hours with AWSPENDING on another version."""
+    changed: "Secret" = {"LastChangedDate": NOW - STUCK_AFTER - MOMENT}
+    assert findings({**changed, **secret}, NOW) == expected
+
+
+def test_every_finding_says_what_to_do() -> None:
+    """The log line of a finding ends in a command."""
+    assert set(ADVICE) == set(Finding)
+    assert all("aws secretsmanager rotate-secret" in advice for advice in ADVICE.values())
+
+
+@pytest.fixture
+def service() -> SecretsManagerService:
+    """A Secrets Manager whose clock stands still."""
+    return SecretsManagerService(clock=lambda: NOW)
+
+
+def test_only_secrets_of_the_stacks_functions_are_looked_at(
+    service: SecretsManagerService,
+) -> None:
+    """Secrets of other functions and of none are left out, and all pages are read."""
+    with service:
+        for number in range(120):
+            secret = service.create_secret(f"secret-{number:03}", "{}")
+            if number % 3:
+                service.enable_rotation(secret, f"arn:function:{number % 3}")
+        client = service.client()
+        found = [secret["Name"] for secret in rotated_by(client, {"arn:function:1"})]
+    assert found == [f"secret-{number:03}" for number in range(120) if number % 3 == 1]
+
+
+def test_metrics_and_advice_are_written(
+    service: SecretsManagerService,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A line for the stuck secret, a line that becomes metrics, and no value in either."""
+    monkeypatch.setenv("WATCHED_FUNCTIONS", "arn:function:1 arn:function:2")
+    monkeypatch.setenv("STACK_NAME", "rotation")
+    with service:
+        stuck = service.create_secret("stuck", '{"password": "do not tell"}')
+        service.enable_rotation(stuck, "arn:function:1")
+        service.prepare_rotation(stuck, "00000000-0000-4000-8000-000000000001")
+        counted = handler({}, LambdaContext())
+    assert counted == {"SecretsWatched": 1, "SecretsStuck": 1, "SecretsOverdue": 0}
+    written = capsys.readouterr().out
+    assert "do not tell" not in written
+    finding, metrics = (json.loads(line) for line in written.splitlines())
+    assert finding["secret"] == stuck
+    assert finding["finding"] == "SecretsStuck"
+    (directive,) = metrics["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["stack"]]
+    assert {metric["Name"]: metrics[metric["Name"]] for metric in directive["Metrics"]} == counted
