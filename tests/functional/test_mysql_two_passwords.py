@@ -1,0 +1,348 @@
+"""Two passwords at once on real MySQL and MariaDB servers: the one in use never stops working."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from itertools import count
+from threading import Event, Thread
+
+import pymysql
+import pytest
+
+from local.servers import Server
+from rotators.mysql.mysql import MysqlSession
+from shared.errors import (
+    AccountMissing,
+    AccountUnusable,
+    CapabilityMissing,
+    PasswordRejected,
+    PermissionDenied,
+    ServerReadOnly,
+)
+from shared.session import TwoPasswords
+from tests.functional.mysql_family import (
+    KINDS,
+    MARIADB_KINDS,
+    accepts,
+    administrator_of,
+    create,
+    new_name,
+    raw,
+    session_of,
+)
+
+OLD, NEW, OTHER, FIRST = "old-4f1c9e27", "new-8ad03b5e", "other-61bd77", "first-0c55e2"
+BY = ("user", "administrator")
+
+_numbers = count(1)
+
+
+@pytest.fixture(params=KINDS)
+def server(request: pytest.FixtureRequest, server_of: Callable[[str], Server]) -> Server:
+    """Each server of the family in turn."""
+    return server_of(request.param)
+
+
+@pytest.fixture(params=MARIADB_KINDS)
+def mariadb(request: pytest.FixtureRequest, server_of: Callable[[str], Server]) -> Server:
+    """Each MariaDB server in turn."""
+    return server_of(request.param)
+
+
+@pytest.fixture
+def mysql(server_of: Callable[[str], Server]) -> Server:
+    """A MySQL server."""
+    return server_of("mysql")
+
+
+def user_with(mysql: Server, *passwords: str, options: str = "", host: str = "%") -> str:
+    """Create a user whose passwords were set one after the other, each retaining the last."""
+    name = new_name("dual")
+    create(mysql, name, passwords[0], host, options)
+    mysql.execute("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO %s@%s", (name, host))
+    for password in passwords[1:]:
+        mysql.execute(
+            "ALTER USER %s@%s IDENTIFIED BY %s RETAIN CURRENT PASSWORD", (name, host, password)
+        )
+    return name
+
+
+def set_both(server: Server, by: str, name: str, new: str, old: str) -> None:
+    """Let the user itself, logged in with the old password, or the administrator do it."""
+    with session_of(server, name, old) if by == "user" else administrator_of(server) as session:
+        assert isinstance(session, TwoPasswords)
+        session.set_both(name, new, old)
+
+
+def working(server: Server, name: str) -> set[str]:
+    """Return which of the passwords of these tests work."""
+    return {each for each in (OLD, NEW, OTHER, FIRST) if accepts(server, name, each)}
+
+
+@contextmanager
+def no_refusal(server: Server, name: str, password: str) -> Iterator[None]:
+    """Log in without pause meanwhile, and fail if the password was ever refused."""
+    over, refused, tried = Event(), [0], [0]
+
+    def log_in() -> None:
+        while not over.is_set():
+            tried[0] += 1
+            refused[0] += not accepts(server, name, password)
+
+    thread = Thread(target=log_in)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    assert tried[0]
+    assert not refused[0]
+
+
+# The states of an account in which OLD works: one password, or two in either order.
+STATES = {
+    "one password": (OLD,),
+    "old is the first": (FIRST, OLD),
+    "old is the second": (OLD, OTHER),
+    "both are there": (OLD, NEW),
+    "the other way round": (NEW, OLD),
+    "old is both": (OLD, OLD),
+}
+
+
+@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize("state", STATES)
+def test_from_any_state(mysql: Server, state: str, by: str) -> None:
+    """From every state in which the old password works, exactly old and new work afterwards."""
+    name = user_with(mysql, *STATES[state])
+    with no_refusal(mysql, name, OLD):
+        set_both(mysql, by, name, NEW, OLD)
+    assert working(mysql, name) == {OLD, NEW}
+    with no_refusal(mysql, name, OLD):
+        set_both(mysql, by, name, NEW, OLD)
+    assert working(mysql, name) == {OLD, NEW}
+
+
+@pytest.mark.parametrize("by", BY)
+def test_old_works_after_every_statement(mysql: Server, by: str) -> None:
+    """Wherever the sequence is cut off, the old password works, and the next call ends well."""
+    for state, passwords in STATES.items():
+        name = user_with(mysql, *passwords)
+        for stop in (0, 1):
+            with (
+                session_of(mysql, name, OLD) if by == "user" else administrator_of(mysql)
+            ) as session:
+                session._connection = StoppingConnection(session._connection, stop)  # type: ignore[assignment]
+                with pytest.raises(Stopped):
+                    session.set_both(name, NEW, OLD)
+            assert accepts(mysql, name, OLD), state
+        set_both(mysql, by, name, NEW, OLD)
+        assert working(mysql, name) == {OLD, NEW}
+
+
+class Stopped(Exception):
+    """The session stops here."""
+
+
+class StoppingConnection:
+    """Lets only so many changes through."""
+
+    def __init__(self, connection: object, changes: int) -> None:
+        self._wrapped, self._left = connection, changes
+
+    def __getattr__(self, name: str) -> object:
+        original = getattr(self._wrapped, name)
+        if name not in ("run", "attempt"):
+            return original
+
+        def call(purpose: str, statement: str, *rest: object, **options: object) -> object:
+            if statement.startswith("ALTER"):
+                if not self._left:
+                    raise Stopped
+                self._left -= 1
+            return original(purpose, statement, *rest, **options)
+
+        return call
+
+
+@pytest.mark.parametrize("by", BY)
+def test_rotation_after_rotation(mysql: Server, by: str) -> None:
+    """Each rotation's old password is the last one's new; the one before stops working."""
+    name = user_with(mysql, FIRST)
+    for old, new, gone in ((FIRST, OLD, NEW), (OLD, NEW, FIRST), (NEW, OTHER, OLD)):
+        set_both(mysql, by, name, new, old)
+        assert working(mysql, name) == {old, new}
+        assert not accepts(mysql, name, gone)
+
+
+POLICIES = {
+    "history": "PASSWORD HISTORY 6",
+    "reuse interval": "PASSWORD REUSE INTERVAL 30 DAY",
+    "require current": "PASSWORD REQUIRE CURRENT",
+    "both": "PASSWORD HISTORY 6 PASSWORD REQUIRE CURRENT",
+    "failed logins": "FAILED_LOGIN_ATTEMPTS 1 PASSWORD_LOCK_TIME 1",
+    "connection limit": "WITH MAX_USER_CONNECTIONS 2",
+}
+
+
+@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_under_a_policy(mysql: Server, policy: str, by: str) -> None:
+    """Password policies and limits of the account do not keep rotations from following."""
+    name = user_with(mysql, FIRST, options=POLICIES[policy])
+    for old, new in ((FIRST, OLD), (OLD, NEW), (NEW, OTHER)):
+        set_both(mysql, by, name, new, old)
+        assert accepts(mysql, name, old)
+        assert accepts(mysql, name, new)
+
+
+@pytest.mark.parametrize("policy", ["history", "reuse interval", "both"])
+def test_administrator_mends_an_abandoned_attempt_under_a_history(
+    mysql: Server, policy: str
+) -> None:
+    """With another value in front and a history that knows the old one, hashes find the way."""
+    name = user_with(mysql, FIRST, OLD, OTHER, options=POLICIES[policy])
+    with no_refusal(mysql, name, OLD):
+        set_both(mysql, "administrator", name, NEW, OLD)
+    assert working(mysql, name) == {OLD, NEW}
+    # Delivered once more.
+    with no_refusal(mysql, name, OLD), no_refusal(mysql, name, NEW):
+        set_both(mysql, "administrator", name, NEW, OLD)
+    assert working(mysql, name) == {OLD, NEW}
+
+
+@pytest.mark.parametrize("policy", ["history", "require current", "both"])
+def test_user_cannot_mend_an_abandoned_attempt_under_a_policy(mysql: Server, policy: str) -> None:
+    """Where the user itself cannot do it nothing is changed, and the error says what helps."""
+    name = user_with(mysql, OLD, OTHER, options=POLICIES[policy])
+    with pytest.raises(PasswordRejected, match="masterarn"):
+        set_both(mysql, "user", name, NEW, OLD)
+    assert working(mysql, name) == {OLD, OTHER}
+
+
+def test_first_password_that_a_newer_policy_would_refuse(mysql: Server) -> None:
+    """A policy that came after the old password does not keep the new one from being added."""
+    for by in BY:
+        name = user_with(mysql, "short")
+        mysql.execute("INSTALL COMPONENT 'file://component_validate_password'")
+        try:
+            set_both(mysql, by, name, "Long-enough-123", "short")
+            with pytest.raises(PasswordRejected):
+                set_both(mysql, by, name, "bad", "Long-enough-123")
+        finally:
+            mysql.execute("UNINSTALL COMPONENT 'file://component_validate_password'")
+        assert accepts(mysql, name, "short")
+        assert accepts(mysql, name, "Long-enough-123")
+
+
+def test_user_without_the_right(mysql: Server) -> None:
+    """Without APPLICATION_PASSWORD_ADMIN the user gets the GRANT that helps; nothing changes."""
+    name = new_name("dual")
+    create(mysql, name, OLD)
+    with pytest.raises(PermissionDenied) as caught:
+        set_both(mysql, "user", name, NEW, OLD)
+    assert working(mysql, name) == {OLD}
+    statement = caught.value.advice.partition(";")[0]
+    mysql.execute(statement)
+    set_both(mysql, "user", name, NEW, OLD)
+    assert working(mysql, name) == {OLD, NEW}
+
+
+def test_administrator_serves_all_hosts(server: Server) -> None:
+    """Every account of the name gets both passwords."""
+    name = new_name("dual")
+    for host in ("%", "127.0.0.1"):
+        create(server, name, OLD, host)
+    set_both(server, "administrator", name, NEW, OLD)
+    assert working(server, name) == {OLD, NEW}
+    server.execute("DROP USER %s@'127.0.0.1'", (name,))
+    assert working(server, name) == {OLD, NEW}
+
+
+def test_missing_and_unusable_accounts(server: Server) -> None:
+    """A missing user, and one without a password, have their own errors."""
+    with administrator_of(server) as session:
+        with pytest.raises(AccountMissing):
+            session.set_both("nobody-here", NEW, OLD)
+        if server.engine == "mariadb":
+            name = new_name("dual")
+            server.execute(f"CREATE USER '{name}'@'%' IDENTIFIED VIA unix_socket")
+            with pytest.raises(AccountUnusable):
+                session.set_both(name, NEW, OLD)
+
+
+def test_read_only(server: Server) -> None:
+    """A read-only server takes no second password."""
+    name = new_name("dual")
+    create(server, name, OLD)
+    with administrator_of(server) as session:
+        server.set_read_only(True)
+        try:
+            with pytest.raises(ServerReadOnly):
+                session.set_both(name, NEW, OLD)
+        finally:
+            server.set_read_only(False)
+    assert working(server, name) == {OLD}
+
+
+def test_mariadb_by_the_administrator(mariadb: Server) -> None:
+    """On MariaDB one statement makes exactly these two passwords, from any state."""
+    name = new_name("dual")
+    create(mariadb, name, FIRST)
+    for old, new in ((FIRST, OLD), (OLD, OTHER), (OLD, NEW), (OLD, NEW)):
+        with no_refusal(mariadb, name, old):
+            set_both(mariadb, "administrator", name, new, old)
+        assert working(mariadb, name) == {old, new}
+    assert OLD not in mariadb.log_text()
+    assert NEW not in mariadb.log_text()
+
+
+def test_mariadb_by_the_user(mariadb: Server) -> None:
+    """On MariaDB a user cannot give itself a second password, and is told what can be done."""
+    name = new_name("dual")
+    create(mariadb, name, OLD)
+    with pytest.raises(CapabilityMissing, match="masterarn"):
+        set_both(mariadb, "user", name, NEW, OLD)
+    assert working(mariadb, name) == {OLD}
+
+
+def test_mysql_before_second_passwords(mysql: Server) -> None:
+    """Before 8.0.14 MySQL has no second passwords: CapabilityMissing, naming the alternatives."""
+    name = user_with(mysql, OLD)
+    with administrator_of(mysql) as session:
+        assert isinstance(session, MysqlSession)
+        session.version = (8, 0, 13)
+        with pytest.raises(CapabilityMissing, match="single-user or alternating-users"):
+            session.set_both(name, NEW, OLD)
+
+
+def test_passwords_in_mysqls_log(mysql: Server) -> None:
+    """No password of a dual-password rotation shows in MySQL's log, failed statements included."""
+    chosen = [f"{word}-{next(_numbers)}-in-the-log" for word in ("old", "other", "new")]
+    name = user_with(mysql, *chosen[:2], options="PASSWORD HISTORY 5")
+    with pytest.raises(PasswordRejected):
+        set_both(mysql, "user", name, chosen[2], chosen[0])
+    set_both(mysql, "administrator", name, chosen[2], chosen[0])
+    log = mysql.log_text()
+    assert "RETAIN CURRENT PASSWORD" in log
+    for password in chosen:
+        assert password not in log
+
+
+def test_empty_password_cannot_be_kept(mysql: Server) -> None:
+    """An account without a password cannot keep it as the second one: a clear error."""
+    name = new_name("dual")
+    create(mysql, name, "")
+    with pytest.raises(PasswordRejected, match="empty"), administrator_of(mysql) as session:
+        session.set_both(name, NEW, "")
+
+
+def test_open_connections_stay(server: Server) -> None:
+    """Connections that applications hold survive the change."""
+    name = new_name("dual")
+    create(server, name, OLD)
+    with closing(raw(server, name, OLD)) as connection, connection.cursor() as cursor:
+        set_both(server, "administrator", name, NEW, OLD)
+        cursor.execute("SELECT CURRENT_USER()")
+        assert cursor.fetchall() == ((f"{name}@%",),)
+    assert isinstance(pymysql.VERSION, tuple)
