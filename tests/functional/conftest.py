@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
 
+import boto3
 import pytest
 
 from local.secretsmanager import SecretsManagerService
@@ -42,11 +43,20 @@ def mariadb(server_of: Callable[[str], Server]) -> Server:
     return server_of("mariadb")
 
 
+@pytest.fixture(scope="session")
+def sdk() -> boto3.Session:
+    """Make the SDK's session once: it reads megabytes of service models."""
+    return boto3.Session("local", "local", region_name="eu-central-1")
+
+
 @pytest.fixture
-def rotating(capsys: pytest.CaptureFixture[str]) -> Iterator[Rotating]:
+def rotating(
+    capsys: pytest.CaptureFixture[str], sdk: boto3.Session, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Rotating]:
     """Make secrets that rotate; afterwards no password stands in anything that was said."""
     record = Record(capsys)
     with SecretsManagerService() as service, record.listening():
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", sdk)
         rotating = Rotating(service, record)
         yield rotating
         rotating.require_silence()
