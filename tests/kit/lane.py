@@ -66,9 +66,10 @@ class Lane:
             stack.enter_context(self.oracle)
             endpoint = stack.enter_context(self.service.endpoint())
             self.proxy = stack.enter_context(Proxy(self.place.host, self.place.port))
-            environment = endpoint.environment() | {"DATABASE_CA_FILE": str(self.place.ca_file)}
+            self.environment = endpoint.environment()
+            self.environment["DATABASE_CA_FILE"] = str(self.place.ca_file)
             self.function = stack.enter_context(
-                Function(HANDLERS[self.subject.engine], environment, self.log)
+                Function(HANDLERS[self.subject.engine], self.environment, self.log)
             )
             self.tripwire = Tripwire(self.function.kill)
             self.service.on_request = self.tripwire.on_request

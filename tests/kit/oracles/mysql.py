@@ -117,11 +117,12 @@ class MySQLOracle(Oracle):
 
     def open(self) -> None:
         """Open the superuser's connection."""
+        self.close()
         self._superuser = self._client.connect(self.place.superuser, None)
 
     def close(self) -> None:
         """Close it."""
-        if self._superuser is not None:
+        if self._superuser is not None and self._superuser.open:
             self._superuser.close()
 
     def prepare_server(self) -> None:
@@ -142,6 +143,11 @@ class MySQLOracle(Oracle):
             _tried(session, LEAVE, _names(name))
         if own_two_passwords:
             self._by_superuser(f"GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO '{name}'@'%'")
+
+    def set_password(self, name: str, password: str) -> None:
+        """Give an account another password."""
+        identified, value = self._client.identified(password)
+        self._by_superuser(f"ALTER USER %s@'%%' {identified}", name, value)
 
     def change_rights(self, name: str) -> None:
         """Revoke rights on a table and of everything, a role, and grant another."""

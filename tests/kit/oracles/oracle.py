@@ -65,7 +65,7 @@ class Oracle(ABC):
 
     @abstractmethod
     def open(self) -> None:
-        """Open the superuser's connection."""
+        """Open the superuser's connection; again, where the server was restarted."""
 
     @abstractmethod
     def close(self) -> None:
@@ -84,6 +84,10 @@ class Oracle(ABC):
             password: Its password.
             own_two_passwords: Whether it may give itself a second password.
         """
+
+    @abstractmethod
+    def set_password(self, name: str, password: str) -> None:
+        """Give a user another password, behind the rotation's back."""
 
     @abstractmethod
     def change_rights(self, name: str) -> None:

@@ -174,6 +174,7 @@ class PostgresOracle(Oracle):
 
     def open(self) -> None:
         """Open the superuser's connection."""
+        self.close()
         self._superuser = self._client.connect(self.place.superuser, self.place.database)
 
     def close(self) -> None:
@@ -192,15 +193,22 @@ class PostgresOracle(Oracle):
         self._client.create_user(
             self.place.administrator, self.place.database, Account(name, password)
         )
-        for statement in GRANTS:
-            self._by_superuser(statement, user=name, database=self.place.database)
+        self._grant(GRANTS, user=name, database=self.place.database)
         with self._client.connect(Account(name, password), self.place.database) as session:
             _tried(session, LEAVE, _names(name))
 
+    def set_password(self, name: str, password: str) -> None:
+        """Give a role another password; as a verifier, since the statement is logged."""
+        assert self._superuser is not None
+        verifier = self._superuser.pgconn.encrypt_password(
+            password.encode(), name.encode(), b"scram-sha-256"
+        )
+        alter = sql.SQL("ALTER ROLE {} PASSWORD {}")
+        self._superuser.execute(alter.format(sql.Identifier(name), sql.Literal(verifier.decode())))
+
     def change_rights(self, name: str) -> None:
         """Revoke one right on a table and a membership, grant another, change what is set."""
-        for statement in CHANGED_GRANTS:
-            self._by_superuser(statement, user=name)
+        self._grant(CHANGED_GRANTS, user=name)
 
     def state_of(self, username: str) -> Hashable:
         """Read the role's verifier and all else that a login depends on."""
@@ -229,6 +237,14 @@ class PostgresOracle(Oracle):
             if taking_over:
                 found |= _tried(session, (*TAKE_OVER, *LEAVE), names)
         return found
+
+    def _grant(self, statements: tuple[LiteralString, ...], **names: str) -> None:
+        """Change rights on shared objects, of which PostgreSQL bears one change at a time."""
+        assert self._superuser is not None
+        with self._superuser.transaction():
+            self._superuser.execute("SELECT pg_advisory_xact_lock(1)")
+            for statement in statements:
+                self._by_superuser(statement, **names)
 
     def _by_superuser(self, statement: LiteralString, **names: str) -> None:
         assert self._superuser is not None

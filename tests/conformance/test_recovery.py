@@ -1,0 +1,461 @@
+"""What else can go wrong in the middle of a rotation, and how it ends; on real servers."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+
+from local.secretsmanager import Outcome
+from local.secretsmanager.rotation import STEPS, event_for
+from local.servers import Server
+from tests.kit.boundaries import Boundary, Channel
+from tests.kit.function import Function, FunctionFailed
+from tests.kit.lane import Lane, Trial
+from tests.kit.matrix import abandon
+from tests.kit.pairs import HANDLERS, SUBJECTS, Subject
+
+LaneOf = Callable[[Subject], Lane]
+LaneOnOwnServer = Callable[[Subject], tuple[Lane, Server]]
+
+OLDEST = [subject for subject in SUBJECTS if "-" not in subject.kind]
+NEWER = [subject for subject in SUBJECTS if subject not in OLDEST]
+INTERRUPTING = [subject for subject in OLDEST if subject.interrupts]
+ENGINES = ("postgres", "mysql", "mariadb")
+
+
+def of(subjects: list[Subject]) -> pytest.MarkDecorator:
+    """Parametrise a test with subjects."""
+    return pytest.mark.parametrize("subject", subjects, ids=lambda subject: subject.name)
+
+
+every_subject = pytest.mark.parametrize(
+    "subject",
+    [*OLDEST, *(pytest.param(each, marks=pytest.mark.matrix) for each in NEWER)],
+    ids=lambda subject: subject.name,
+)
+single_user = of([Subject(engine, "single-user", administrator=False) for engine in ENGINES])
+two_users = of([Subject(engine, "alternating-users", administrator=True) for engine in ENGINES])
+
+
+def require_good_end(trial: Trial) -> None:
+    """Assert that AWSCURRENT logs in with its rights, and that one more rotation ends well."""
+    assert trial.wrong_at_end() == []
+    assert trial.rotate() == []
+
+
+def rotate(trial: Trial, *, retries: int, token: str | None = None) -> Outcome:
+    """Rotate as the service does; the promise is looked at when it is over."""
+    trial.lane.service.retries = retries
+    outcome = trial.lane.service.rotate(trial.arn, token)
+    trial.lane.proxy.settle()
+    trial.lane.tripwire.settle()
+    assert trial.look() is None
+    return outcome
+
+
+def failure_of(outcome: Outcome) -> str:
+    """Return the class of the error that the function raised."""
+    assert isinstance(outcome.error, FunctionFailed), outcome.error
+    return outcome.error.kind
+
+
+def once_changed(trial: Trial, act: Callable[[], None], username: str | None = None) -> None:
+    """Have something done once, right after the user's password was changed."""
+    oracle = trial.lane.oracle
+    watched = username or trial.first
+    before = oracle.state_of(watched)
+
+    def look() -> None:
+        if oracle.state_of(watched) != before:
+            trial.lane.tripwire.look = None
+            act()
+
+    trial.lane.tripwire.reset(look=look)
+
+
+def at_boundary(trial: Trial, boundary: Boundary, act: Callable[[], None]) -> None:
+    """Have something done once, at a boundary, while the function waits."""
+
+    def look() -> None:
+        if trial.lane.tripwire.passed[-1] == boundary:
+            trial.lane.tripwire.look = None
+            act()
+
+    trial.lane.tripwire.reset(look=look)
+
+
+# A change that does not hold
+
+
+@of(INTERRUPTING)
+def test_roll_back(lane_of: LaneOf, subject: Subject) -> None:
+    """When the new password is refused after the change, the old one is put back at once."""
+    trial = lane_of(subject).new_trial()
+    once_changed(trial, lambda: trial.lane.oracle.set_password(trial.first, "Another-1-entirely"))
+    outcome = rotate(trial, retries=0)
+    assert failure_of(outcome) == "ProofFailed"
+    current = next(trial.stored())
+    assert trial.lane.oracle.logs_in(current.username, current.password)
+    assert trial.lane.service.labels(trial.arn)["AWSCURRENT"] != outcome.token
+    assert rotate(trial, retries=0, token=outcome.token).succeeded
+    require_good_end(trial)
+
+
+@two_users
+def test_refused_proof_of_the_idle_user(lane_of: LaneOf, subject: Subject) -> None:
+    """When the idle user is refused after the change, AWSCURRENT has never been touched."""
+    trial = lane_of(subject).new_trial()
+    idle = trial.usernames[1]
+    assert trial.rotate() + trial.rotate() == []
+    once_changed(trial, lambda: trial.lane.oracle.set_password(idle, "Another-1-entirely"), idle)
+    outcome = rotate(trial, retries=0)
+    assert failure_of(outcome) == "ProofFailed"
+    assert rotate(trial, retries=0, token=outcome.token).succeeded
+    require_good_end(trial)
+
+
+# Delivered twice
+
+
+@every_subject
+def test_every_step_delivered_twice(lane_of: LaneOf, subject: Subject) -> None:
+    """A step that is delivered again finds its work done, in the first rotation and later."""
+    trial = lane_of(subject).new_trial()
+    service = trial.lane.service
+    for _ in range(3):
+        token = str(uuid4())
+        service.prepare_rotation(trial.arn, token)
+        for step in STEPS:
+            service.invoke_step(trial.arn, token, step)
+            service.invoke_step(trial.arn, token, step)
+            assert trial.look() is None
+        for step in STEPS:  # the whole rotation once more, as after a lost answer
+            service.invoke_step(trial.arn, token, step)
+        assert service.labels(trial.arn)["AWSCURRENT"] == token
+        assert trial.wrong_at_end() == []
+
+
+@pytest.fixture
+def twin_of() -> Iterator[Callable[[Lane], Function]]:
+    """Return a second environment of a lane's function."""
+    twins: list[Function] = []
+
+    def twin(lane: Lane) -> Function:
+        twins.append(Function(HANDLERS[lane.subject.engine], lane.environment, lane.log))
+        return twins[-1].__enter__()
+
+    yield twin
+    for each in twins:
+        each.__exit__(None, None, None)
+
+
+@every_subject
+def test_every_step_delivered_twice_at_the_same_time(
+    lane_of: LaneOf, twin_of: Callable[[Lane], Function], subject: Subject
+) -> None:
+    """Twin deliveries both succeed, one of them waiting for the other's lock, and lose nothing."""
+    trial = lane_of(subject).new_trial()
+    lane = trial.lane
+    both = (lane.function, twin_of(lane))
+    lane.tripwire.reset(look=trial.look)
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(4):
+            token = str(uuid4())
+            lane.service.prepare_rotation(trial.arn, token)
+            for step in STEPS:
+                event = event_for(step, trial.arn, token)
+                for done in [pool.submit(each, event) for each in both]:
+                    done.result()
+            assert lane.service.labels(trial.arn)["AWSCURRENT"] == token
+            lane.proxy.settle()
+            assert trial.wrong_at_end() == []
+    assert lane.tripwire.seen_wrong == []
+
+
+# Secrets Manager
+
+
+@of([OLDEST[0], OLDEST[2]])
+def test_throttling(lane_of: LaneOf, subject: Subject) -> None:
+    """A rotation succeeds, with the service's own retries, when 30 % of all calls are throttled."""
+    trial = lane_of(subject).new_trial()
+    trial.lane.service.throttle = 0.3
+    for _ in range(2):
+        assert rotate(trial, retries=3).succeeded
+    trial.lane.service.throttle = 0
+    require_good_end(trial)
+
+
+@every_subject
+def test_stale_reads(lane_of: LaneOf, subject: Subject) -> None:
+    """Reads that do not see the last write yet end in a rotation that succeeds, or is repeated."""
+    trial = lane_of(subject).new_trial()
+    trial.lane.service.stale_reads = 2
+    for _ in range(3):
+        assert rotate(trial, retries=3).succeeded
+    trial.lane.service.stale_reads = 0
+    assert rotate(trial, retries=3).succeeded  # may still read what was before
+    require_good_end(trial)
+
+
+def edit(trial: Trial, **changes: object) -> None:
+    """Store a new AWSCURRENT from outside, as an operator does."""
+    document = json.loads(trial.lane.service.value(trial.arn)) | changes
+    request = {"SecretId": trial.arn, "ClientRequestToken": str(uuid4())}
+    trial.lane.service._operations.put_secret_value(
+        request | {"SecretString": json.dumps(document)}
+    )
+
+
+@every_subject
+def test_current_edited_before_the_change(lane_of: LaneOf, subject: Subject) -> None:
+    """An AWSCURRENT that was edited midway is not undone: the rotation is refused, before a change.
+
+    The service abandons the rotation then; a new one goes on from the edited value.
+    """
+    trial = lane_of(subject).new_trial()
+    lane = trial.lane
+    lane.service._operations.edit_abandons_rotation = False
+    token = str(uuid4())
+    lane.service.prepare_rotation(trial.arn, token)
+    lane.service.invoke_step(trial.arn, token, STEPS[0])
+    edit(trial, note="edited")
+    with pytest.raises(FunctionFailed, match="CurrentChanged"):
+        lane.service.invoke_step(trial.arn, token, STEPS[1])
+    current = next(trial.stored())
+    assert lane.oracle.logs_in(current.username, current.password)
+    abandon(trial, token)
+    assert rotate(trial, retries=0).succeeded
+    assert json.loads(lane.service.value(trial.arn))["note"] == "edited"
+
+
+@of([subject for subject in SUBJECTS if subject.strategy == "single-user"])
+def test_current_edited_after_the_change(lane_of: LaneOf, subject: Subject) -> None:
+    """An AWSCURRENT edited after the change is not undone either: the database follows it."""
+    trial = lane_of(subject).new_trial()
+    lane = trial.lane
+    lane.service._operations.edit_abandons_rotation = False
+    once_changed(trial, lambda: edit(trial, note="edited"))
+    outcome = rotate(trial, retries=0)
+    assert failure_of(outcome) == "CurrentChanged"
+    assert failure_of(rotate(trial, retries=0, token=outcome.token)) == "CurrentChanged"
+    current = next(trial.stored())
+    assert lane.oracle.logs_in(current.username, current.password)
+    assert rotate(trial, retries=0, token=abandon(trial, outcome.token)).succeeded
+    assert json.loads(lane.service.value(trial.arn))["note"] == "edited"
+
+
+# The database
+
+
+@of(OLDEST)
+def test_database_restarted(lane_on_own_server: LaneOnOwnServer, subject: Subject) -> None:
+    """A server that crashes in the middle and comes back costs a repetition, and nothing else."""
+    lane, server = lane_on_own_server(subject)
+    trial = lane.new_trial()
+
+    def crash() -> None:
+        server.stop_hard()
+        server.restart()
+
+    first = lane.tripwire
+    rotate(trial, retries=0)
+    messages = [each for each in first.passed if each.channel is Channel.TO_DATABASE]
+    for boundary in messages[len(messages) // 3 :: len(messages) // 3]:
+        at_boundary(trial, boundary, crash)
+        lane.service.retries = 3
+        outcome = lane.service.rotate(trial.arn, str(uuid4()))
+        lane.oracle.open()
+        assert outcome.succeeded, outcome.error
+        require_good_end(trial)
+
+
+@of(OLDEST)
+def test_failover(lane_on_own_server: LaneOnOwnServer, subject: Subject) -> None:
+    """While the name leads to a read-only server the error says so; afterwards a retry succeeds."""
+    lane, server = lane_on_own_server(subject)
+    trial = lane.new_trial()
+    server.set_read_only(True)
+    outcome = rotate(trial, retries=0)
+    assert failure_of(outcome) == "ServerReadOnly"
+    server.set_read_only(False)
+    assert rotate(trial, retries=0, token=outcome.token).succeeded
+    require_good_end(trial)
+
+
+@of(OLDEST)
+def test_connections_refused(lane_of: LaneOf, subject: Subject) -> None:
+    """A server that takes no connections after the change is unreachable; then a retry succeeds."""
+    trial = lane_of(subject).new_trial()
+    changing = trial.usernames[-1]
+    once_changed(trial, trial.lane.proxy.refuse, changing)
+    outcome = rotate(trial, retries=0)
+    assert failure_of(outcome) == "Unreachable"
+    trial.lane.proxy.pass_through()
+    assert rotate(trial, retries=0, token=outcome.token).succeeded
+    require_good_end(trial)
+
+
+@of(OLDEST)
+def test_network_cut(lane_of: LaneOf, subject: Subject) -> None:
+    """A connection that is cut after any seventh message costs a repetition, and nothing else."""
+    trial = lane_of(subject).new_trial()
+    proxy = trial.lane.proxy
+    rotate(trial, retries=0)
+    count = len(trial.lane.tripwire.passed)
+    for messages in range(3, count, 7):
+        proxy.cut_after(messages)
+        outcome = rotate(trial, retries=3)
+        assert outcome.succeeded, (messages, outcome.error)
+        proxy.reset()
+    require_good_end(trial)
+
+
+@single_user
+@pytest.mark.parametrize("opened", [False, True], ids=["before the login", "after the change"])
+def test_black_hole(lane_of: LaneOf, subject: Subject, opened: bool) -> None:
+    """A network that swallows everything ends in a clear error before Lambda's timeout."""
+    trial = lane_of(subject).new_trial()
+    lane = trial.lane
+    lane.function.seconds = 8
+    if opened:
+        once_changed(trial, lane.proxy.black_hole)
+    else:
+        lane.proxy.black_hole()
+    began = time.monotonic()
+    lane.service.retries = 0
+    outcome = lane.service.rotate(trial.arn, str(uuid4()))
+    assert failure_of(outcome) in {"Unreachable", "OutOfTime"}
+    assert time.monotonic() - began < lane.function.seconds
+    lane.proxy.pass_through()
+    lane.function.seconds = 60
+    assert rotate(trial, retries=0, token=outcome.token).succeeded
+    require_good_end(trial)
+
+
+# Passwords that were lost from sight
+
+
+def store(trial: Trial, password: str) -> str:
+    """Store a version that has no label, and return its id."""
+    service = trial.lane.service
+    document = json.loads(service.value(trial.arn)) | {"password": password}
+    token = str(uuid4())
+    service.handle(
+        "PutSecretValue",
+        {
+            "SecretId": trial.arn,
+            "ClientRequestToken": token,
+            "SecretString": json.dumps(document),
+            "VersionStages": ["passing"],
+        },
+    )
+    service.handle(
+        "UpdateSecretVersionStage",
+        {"SecretId": trial.arn, "VersionStage": "passing", "RemoveFromVersionId": token},
+    )
+    return token
+
+
+@single_user
+def test_unlabelled_versions(lane_of: LaneOf, subject: Subject) -> None:
+    """Where no labelled version logs in, unlabelled ones are tried, the newest first."""
+    trial = lane_of(subject).new_trial()
+    for number in range(6):
+        store(trial, f"Abandoned-number-{number}")
+    # AWSCURRENT and pending are refused, then numbers 5 and 4; at most five refusals are allowed.
+    trial.lane.oracle.set_password(trial.first, "Abandoned-number-3")
+    assert rotate(trial, retries=0).succeeded
+    require_good_end(trial)
+
+
+@single_user
+def test_refused_logins_are_bounded(lane_on_own_server: LaneOnOwnServer, subject: Subject) -> None:
+    """One attempt makes no more refused logins than the setting allows, and changes nothing."""
+    lane, server = lane_on_own_server(subject)
+    trial = lane.new_trial()
+    for number in range(9):
+        store(trial, f"Abandoned-number-{number}")
+    lane.oracle.set_password(trial.first, "Abandoned-number-1")
+    for variables, allowed in (({}, 5), ({"ROTATION_REFUSED_LOGINS": "3"}, 3)):
+        lane.function.variables = dict(variables)
+        before = server.failed_logins()
+        lane.service.retries = 0
+        outcome = lane.service.rotate(trial.arn, None)
+        assert failure_of(outcome) == "NoLoginWorks"
+        assert server.failed_logins() - before == allowed
+        assert lane.oracle.logs_in(trial.first, "Abandoned-number-1")
+        abandon(trial, outcome.token)
+    lane.function.variables = {"ROTATION_REFUSED_LOGINS": "20"}
+    assert rotate(trial, retries=0).succeeded
+
+
+@single_user
+def test_applied_version_behind_many_stored_ones(lane_of: LaneOf, subject: Subject) -> None:
+    """A password that came into force is found behind any number that were only stored."""
+    trial = lane_of(subject).new_trial()
+    lane = trial.lane
+    once_changed(trial, lane.function.kill)
+    lane.service.retries = 0
+    token = abandon(trial, lane.service.rotate(trial.arn, str(uuid4())).token)
+    stored = Boundary(Channel.ANSWER, 2)  # after DescribeSecret, GetSecretValue, PutSecretValue
+    for _ in range(12):
+        trial.attempt(token, kill_at=stored)
+        assert lane.service.versions(trial.arn)[-1].value is not None
+        token = abandon(trial, token)
+    assert rotate(trial, retries=0).succeeded
+    require_good_end(trial)
+
+
+@single_user
+def test_previous_is_no_json(lane_of: LaneOf, subject: Subject) -> None:
+    """An AWSPREVIOUS that is no JSON is passed over; what lies behind it is still found."""
+    trial = lane_of(subject).new_trial()
+    service = trial.lane.service
+    document = service.value(trial.arn)
+    store(trial, "Abandoned-and-in-force")
+    for text in ("no JSON", document):
+        service.handle(
+            "PutSecretValue",
+            {"SecretId": trial.arn, "ClientRequestToken": str(uuid4()), "SecretString": text},
+        )
+    assert service.value(trial.arn, stage="AWSPREVIOUS") == "no JSON"
+    trial.lane.oracle.set_password(trial.first, "Abandoned-and-in-force")
+    service.retries = 0
+    assert service.rotate(trial.arn).succeeded
+
+
+@of(
+    [
+        Subject(engine, strategy, administrator=True)
+        for engine in ENGINES
+        for strategy in ("single-user", "single-user-by-administrator")
+    ]
+)
+def test_broken_current_is_mended(lane_of: LaneOf, subject: Subject) -> None:
+    """Where no stored password works the administrator sets a new one, with one guess at most."""
+    trial = lane_of(subject).new_trial()
+    trial.lane.oracle.set_password(trial.first, "Known-to-1-nobody")
+    trial.lane.service.retries = 0
+    assert trial.lane.service.rotate(trial.arn).succeeded
+    require_good_end(trial)
+
+
+def test_password_policy(lane_on_own_server: LaneOnOwnServer) -> None:
+    """A password that the server's policy refuses ends in an error that says so, and a way out."""
+    lane, server = lane_on_own_server(Subject("mysql", "single-user", administrator=False))
+    trial = lane.new_trial()
+    server.execute("INSTALL COMPONENT 'file://component_validate_password'")
+    lane.function.variables = {"EXCLUDE_NUMBERS": "true"}
+    outcome = rotate(trial, retries=1)
+    assert failure_of(outcome) == "PasswordRejected"
+    assert "policy" in str(outcome.error)
+    current = next(trial.stored())
+    assert lane.oracle.logs_in(current.username, current.password)
+    # The way out needs no access to the database.
+    lane.function.variables = {}
+    assert rotate(trial, retries=0, token=abandon(trial, outcome.token)).succeeded
+    require_good_end(trial)
