@@ -25,7 +25,7 @@ WHOLE = [
     {"KeyAdministratorArns": "arn:aws:iam::123456789012:role/team/Keys", "KeyInEveryRegion": "yes"},
     {"SecretKeyArns": f"{KEY},{KEY}"},
     {"AlarmEmail": "operations@example.com"},
-    {"Strategy": "alternating-users", "PromoteIn": "finishSecret", "RefusedLogins": "0"},
+    {"Strategy": "alternating-users", "PromoteIn": "finishSecret", "RefusedLogins": "1"},
     {"PasswordLength": "8", "ExcludeCharacters": "", "ExcludePunctuation": "true"},
     {"DatabaseCaFile": "/opt/database-ca.pem", "DatabaseCaLayer": LAYER},
     {"PermissionsBoundary": "arn:aws:iam::123456789012:policy/boundary"},
@@ -58,7 +58,7 @@ WRONG = [
     ("no e-mail address", {"AlarmEmail": "operations"}),
     ("a strategy that does not exist", {"Strategy": "single"}),
     ("no step to promote in", {"PromoteIn": "testSecret"}),
-    ("refused logins below zero", {"RefusedLogins": "-1"}),
+    ("no refused login at all", {"RefusedLogins": "0"}),
     ("a short password", {"PasswordLength": "7"}),
     ("a password of no number", {"PasswordLength": "32 "}),
     (
