@@ -18,6 +18,7 @@ from shared.errors import (
     DatabaseError,
     ForeignPending,
     LoginRefused,
+    NameTooLong,
     NoLoginWorks,
     NotOurUser,
     PasswordRejected,
@@ -39,6 +40,9 @@ from shared.model import Description, Label, Login, Step
 from shared.rotation import Rotation
 from shared.session import Pair, SecondUser, Session, TwoPasswords
 from shared.settings import StrategyName, Tag
+
+LONGEST_LABEL = 256
+"""In characters; what Secrets Manager allows."""
 
 SECOND_USER_SUFFIX = "_clone"
 """What AWS's rotation functions append, so that existing pairs keep their names."""
@@ -359,6 +363,9 @@ class AlternatingUsers(Strategy):
         self.databases.require_name(second)
         idle = second if current.username == first else first
         labels = [Label.of_pair(first, second)]
+        if len(labels[0]) > LONGEST_LABEL:
+            msg = f"The names {first} and {second} do not fit into a staging label together."
+            raise NameTooLong(msg)
         if not rights_are_managed(description.tags):
             labels.append(Label.RIGHTS_UNTOUCHED)
         return current.replacing(password=password, username=idle), labels

@@ -13,6 +13,7 @@ from typing import Any
 
 from psycopg import sql
 
+from shared.errors import AccountMissing
 from shared.session import Pair
 
 SET_OPTION_SINCE = 160_000
@@ -69,6 +70,8 @@ class RolePair:
         first: The role whose rights count.
         second: The role that follows it.
         can_become_first: Whether the second may SET ROLE to the first.
+        inherits_first: Whether it has the first's rights without doing so.
+        has_options: Whether the server knows options of a membership.
         other_memberships: Roles that the second was made a member of besides.
         own_objects: Databases ("" for shared objects) where the second owns something or was
             granted something by itself.
@@ -78,6 +81,7 @@ class RolePair:
     second: Role
     can_become_first: bool
     inherits_first: bool
+    has_options: bool
     other_memberships: tuple[str, ...]
     own_objects: tuple[str, ...]
 
@@ -98,9 +102,14 @@ class Difference:
 
 
 def read_pair(pair: Pair, run: Run, server_version: int) -> RolePair:
-    """Read both roles afresh."""
+    """Read both roles afresh.
+
+    Raises:
+        AccountMissing: One of them is not there.
+    """
     roles = {name: _read_role(name, run) for name in (pair.first, pair.second)}
-    becoming = "SET" if server_version >= SET_OPTION_SINCE else "MEMBER"
+    has_options = server_version >= SET_OPTION_SINCE
+    becoming = "SET" if has_options else "MEMBER"
     can_become, inherits = run(
         "SELECT pg_has_role(%s::name, %s::name, %s), pg_has_role(%s::name, %s::name, 'USAGE')",
         pair.second,
@@ -114,6 +123,7 @@ def read_pair(pair: Pair, run: Run, server_version: int) -> RolePair:
         second=roles[pair.second],
         can_become_first=can_become,
         inherits_first=inherits,
+        has_options=has_options,
         other_memberships=tuple(row[0] for row in run(MEMBERSHIPS, pair.second, pair.first)),
         own_objects=tuple(row[0] for row in run(OWN_OBJECTS, pair.second)),
     )
@@ -135,8 +145,8 @@ SELECT DISTINCT coalesce(datname::text, '') FROM pg_shdepend
 """
 
 ROLE = """
-SELECT rolconnlimit, rolvaliduntil::text, rolsuper, rolcreatedb, rolcreaterole, rolreplication,
-       rolbypassrls
+SELECT rolconnlimit, nullif(rolvaliduntil, 'infinity')::text, rolsuper, rolcreatedb, rolcreaterole,
+       rolreplication, rolbypassrls
   FROM pg_roles WHERE rolname = %s
 """
 
@@ -148,7 +158,10 @@ SELECT datname::text, unnest(setconfig) FROM pg_db_role_setting
 
 
 def _read_role(name: str, run: Run) -> Role:
-    limit, until, *attributes = run(ROLE, name)[0]
+    found = run(ROLE, name)
+    if not found:
+        raise AccountMissing(f"There is no role {name}.")
+    limit, until, *attributes = found[0]
     settings = {}
     for database, stored in run(SETTINGS, name):
         setting, _, value = stored.partition("=")
@@ -171,6 +184,9 @@ def _membership(pair: RolePair) -> Iterator[Difference]:
         grant = sql.SQL("GRANT {} TO {}").format(
             sql.Identifier(pair.first.name), sql.Identifier(pair.second.name)
         )
+        if pair.has_options:
+            # A grant leaves options alone that it does not name.
+            grant += sql.SQL(" WITH INHERIT TRUE, SET TRUE")
         inherit = sql.SQL("ALTER ROLE {} INHERIT").format(sql.Identifier(pair.second.name))
         yield Difference(f"membership of {pair.second.name} in {pair.first.name}", (inherit, grant))
 

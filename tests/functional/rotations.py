@@ -143,6 +143,15 @@ class RotatingSecret:
         assert isinstance(outcome.error, RotationError | UnexpectedError), outcome.error
         return outcome.error
 
+    def fails_again(self) -> RotationError | UnexpectedError:
+        """Begin the pending rotation anew with the same token, and return what it raises."""
+        token = self.label("AWSPENDING")
+        assert token is not None
+        with pytest.raises((RotationError, UnexpectedError)) as caught:
+            self.step(token, *STEPS)
+        assert isinstance(caught.value, RotationError | UnexpectedError)
+        return caught.value
+
     def prepare(self) -> str:
         """Put AWSPENDING on a version without a value, and return the version's id."""
         self.service.prepare_rotation(self.arn, token := str(uuid4()))

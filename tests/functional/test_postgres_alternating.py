@@ -1,0 +1,725 @@
+"""Two PostgreSQL users that take turns, with the same rights at every moment.
+
+The oracle acts as each of the two users, or reads the catalogues by statements of its own; it
+shares nothing with the code that keeps the users equal.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from local.servers import Account, Server
+from shared.errors import (
+    AccountMissing,
+    BadSetting,
+    CurrentChanged,
+    LoginRefused,
+    NameTooLong,
+    NotOurUser,
+    RightsDiffer,
+)
+from tests.functional.rotations import STEPS, Rotating, RotatingSecret, new_name
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(params=["postgres", "postgres-18"])
+def server(request: pytest.FixtureRequest, server_of: Callable[[str], Server]) -> Server:
+    """The oldest and the newest PostgreSQL in turn."""
+    return server_of(request.param)
+
+
+@pytest.fixture
+def secret(server: Server, rotating: Rotating) -> RotatingSecret:
+    """A secret that alternates, by the administrator; not rotated yet."""
+    return rotating.secret(server, administrator=True)
+
+
+def account(secret: RotatingSecret, stage: str = "AWSCURRENT") -> Account:
+    """Return the login of the version with that label."""
+    document = secret.document(stage)
+    return Account(document["username"], document["password"])
+
+
+def both(secret: RotatingSecret) -> tuple[Account, Account]:
+    """Return the two users after a rotation: the one of AWSCURRENT, and the other."""
+    return account(secret), account(secret, "AWSPREVIOUS")
+
+
+def may(secret: RotatingSecret, user: Account, statement: str) -> bool:
+    """Tell whether a user may do something, by doing it."""
+    try:
+        secret.server.execute(statement, account=user)
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+    return True
+
+
+def attributes(server: Server, username: str) -> dict[str, Any]:
+    """Read a role's attributes, all but those that must differ."""
+    ((found,),) = server.execute(
+        "SELECT to_jsonb(pg_roles) - 'oid' - 'rolname' - 'rolconfig' FROM pg_roles"
+        " WHERE rolname = %s",
+        [username],
+    )
+    assert isinstance(found, dict)
+    return found
+
+
+def settings(server: Server, username: str) -> set[tuple[str | None, str]]:
+    """Read a role's settings, all but the one that makes it act as the other."""
+    return {
+        (database, setting)
+        for database, setting in server.execute(
+            "SELECT datname::text, unnest(setconfig) FROM pg_db_role_setting"
+            " LEFT JOIN pg_database d ON d.oid = setdatabase WHERE setrole = %s::regrole",
+            [f'"{username}"'],
+        )
+        if not setting.startswith("role=")
+    }
+
+
+# Taking turns
+
+
+def test_users_take_turns(secret: RotatingSecret) -> None:
+    """Every rotation names the other user; the one before goes on logging in until the next."""
+    first = secret.username
+    second = f"{first}_clone"
+    for expected in (second, first, second, first):
+        before = account(secret)
+        secret.rotate()
+        assert secret.username == expected
+        assert secret.logs_in()
+        assert secret.server.logs_in(before.username, before.password)
+
+
+def test_active_user_is_never_touched(secret: RotatingSecret) -> None:
+    """Until the promotion, the active user's password and version stay as they are."""
+    for _ in range(2):
+        active = account(secret)
+        token = secret.prepare()
+        secret.step(token, *STEPS[:3])
+        assert account(secret) == active
+        assert secret.logs_in()
+        secret.step(token, "finishSecret")
+        assert secret.label("AWSCURRENT") == token
+
+
+# Rights
+
+
+def test_rights_follow_grants_and_revocations(secret: RotatingSecret) -> None:
+    """What is granted to or revoked from the first user holds for both, at once."""
+    server, first = secret.server, secret.username
+    table = new_name("table")
+    server.execute(f"CREATE TABLE {table} (n int)")
+    secret.rotate()
+    for user in both(secret):
+        assert not may(secret, user, f"SELECT * FROM {table}")
+    server.execute(f"GRANT SELECT, INSERT ON {table} TO {first}")
+    for user in both(secret):
+        assert may(secret, user, f"INSERT INTO {table} VALUES (1)")
+        assert may(secret, user, f"SELECT * FROM {table}")
+    secret.rotate()
+    server.execute(f"REVOKE INSERT ON {table} FROM {first}")
+    for user in both(secret):
+        assert may(secret, user, f"SELECT * FROM {table}")
+        assert not may(secret, user, f"INSERT INTO {table} VALUES (1)")
+    secret.rotate()
+
+
+def test_rights_through_roles(secret: RotatingSecret) -> None:
+    """Memberships of the first user give the second the same rights, and cease for both."""
+    server, first = secret.server, secret.username
+    group, table = new_name("readers"), new_name("table")
+    server.execute(f"CREATE ROLE {group}")
+    server.execute(f"CREATE TABLE {table} (n int)")
+    server.execute(f"GRANT SELECT ON {table} TO {group}")
+    server.execute(f"GRANT {group} TO {first}")
+    secret.rotate()
+    for user in both(secret):
+        assert may(secret, user, f"SELECT * FROM {table}")
+    server.execute(f"REVOKE {group} FROM {first}")
+    for user in both(secret):
+        assert not may(secret, user, f"SELECT * FROM {table}")
+    secret.rotate()
+
+
+CREATIONS = [
+    ("TABLE", "(n int)", "ALTER TABLE {} ADD m int", "SELECT * FROM {}"),
+    ("VIEW", "AS SELECT 1 AS n", "ALTER VIEW {} RENAME n TO m", "TABLE {}"),
+    ("SEQUENCE", "", "ALTER SEQUENCE {} CYCLE", "SELECT nextval('{}')"),
+    (
+        "FUNCTION",
+        "() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE OR REPLACE FUNCTION {}() RETURNS int LANGUAGE sql AS 'SELECT 2'",
+        "SELECT {}()",
+    ),
+    ("TYPE", "AS ENUM ('a')", "ALTER TYPE {} ADD VALUE 'b'", "SELECT 'a'::{}"),
+    ("MATERIALIZED VIEW", "AS SELECT 1 AS n", "REFRESH MATERIALIZED VIEW {}", "TABLE {}"),
+]
+"""Kind of object, what follows its name in CREATE, how it is altered, how it is used."""
+
+
+def test_objects_of_either_user(secret: RotatingSecret) -> None:
+    """Whatever either user creates can be used, altered and dropped by the other."""
+    server = secret.server
+    first = secret.username
+    secret.rotate()
+    users = both(secret)
+    for creator, other in (users, users[::-1]):
+        for kind, definition, alter, use in CREATIONS:
+            name = new_name("object")
+            server.execute(f"CREATE {kind} {name} {definition}", account=creator)
+            server.execute(use.format(name), account=other)
+            server.execute(alter.format(name), account=other)
+            server.execute(use.format(name), account=creator)
+            server.execute(f"DROP {kind} {name}", account=other)
+        table = new_name("owned")
+        server.execute(f"CREATE TABLE {table} ()", account=creator)
+        assert server.execute(
+            "SELECT tableowner::text FROM pg_tables WHERE tablename = %s", [table]
+        ) == [(first,)]
+
+
+def test_objects_stay_usable_over_swaps(secret: RotatingSecret) -> None:
+    """A table made before the first rotation, and one made in each, belong to both for ever."""
+    server = secret.server
+    tables = [new_name("table")]
+    server.execute(f"CREATE TABLE {tables[0]} (n int)", account=account(secret))
+    for _ in range(3):
+        secret.rotate()
+        tables.append(new_name("table"))
+        server.execute(f"CREATE TABLE {tables[-1]} (n int)", account=account(secret))
+        for table in tables:
+            server.execute(f"INSERT INTO {table} VALUES (1)", account=account(secret))
+            server.execute(f"ALTER TABLE {table} ALTER n TYPE bigint", account=account(secret))
+
+
+def test_default_privileges_hold_for_both(secret: RotatingSecret) -> None:
+    """Default privileges of the first user apply to what the second creates."""
+    server, first = secret.server, secret.username
+    reader = new_name("reader")
+    server.create_user(reader, PASSWORD)
+    server.execute(
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {first} GRANT SELECT ON TABLES TO {reader}",
+        account=account(secret),
+    )
+    secret.rotate()
+    for creator in both(secret):
+        table = new_name("table")
+        server.execute(f"CREATE TABLE {table} ()", account=creator)
+        assert may(secret, Account(reader, PASSWORD), f"SELECT FROM {table}")
+
+
+# Attributes and settings
+
+
+def test_attributes_follow(secret: RotatingSecret) -> None:
+    """CONNECTION LIMIT, VALID UNTIL and role attributes are the first user's, at each rotation."""
+    server, first = secret.server, secret.username
+    second = f"{first}_clone"
+    statements = [
+        f"ALTER ROLE {first} CONNECTION LIMIT 7 VALID UNTIL '2099-12-31 23:59:59+02'",
+        f"ALTER ROLE {first} CONNECTION LIMIT -1 VALID UNTIL 'infinity'",
+        f"ALTER ROLE {first} CREATEDB VALID UNTIL '2088-01-01'",
+        f"ALTER ROLE {first} NOCREATEDB",
+    ]
+    for statement in statements:
+        server.execute(statement)
+        secret.rotate()
+        assert attributes(server, first) == attributes(server, second)
+
+
+def test_end_of_the_second_user_alone_is_lifted(secret: RotatingSecret) -> None:
+    """VALID UNTIL of the second user alone gives way to none of the first's."""
+    secret.rotate()
+    secret.rotate()
+    second = f"{secret.username}_clone"
+    secret.server.execute(f"ALTER ROLE {second} VALID UNTIL '2001-01-01'")
+    secret.rotate()
+    assert secret.username == second
+    assert secret.logs_in()
+
+
+SETTINGS = {
+    "search_path": ('"$user", public, "Odd Schema"', '"$user", public, "Odd Schema"'),
+    "work_mem": ("'7MB'", "7MB"),
+    "datestyle": ("'ISO, DMY'", "ISO, DMY"),
+    "statement_timeout": ("'90s'", "90s"),
+    "timezone": ("'Europe/Vienna'", "Europe/Vienna"),
+    "temp_tablespaces": ("''", '""'),
+    "application_name": ("'it''s %s \"quoted\" = \\'", 'it\'s %s "quoted" = \\'),
+}
+"""Setting to its value as a statement gives it, and as it is stored."""
+
+
+def test_settings_follow(secret: RotatingSecret) -> None:
+    """Settings for all databases and for one are the first user's, and go when his go."""
+    server, first = secret.server, secret.username
+    second = f"{first}_clone"
+    for name, (value, _) in SETTINGS.items():
+        server.execute(f"ALTER ROLE {first} SET {name} = {value}")
+    server.execute(f"ALTER ROLE {first} IN DATABASE {server.database} SET work_mem = '9MB'")
+    server.execute(f"ALTER ROLE {first} IN DATABASE postgres SET search_path = public, pg_catalog")
+    stored = {(None, f"{name}={shown}".lower()) for name, (_, shown) in SETTINGS.items()}
+    secret.rotate()
+    assert settings(server, second) == settings(server, first)
+    assert {
+        (where, text.lower()) for where, text in settings(server, second) if not where
+    } == stored
+    for name in SETTINGS:
+        one, other = (server.execute(f"SHOW {name}", account=user) for user in both(secret))
+        assert one == other
+    assert server.execute("SHOW work_mem", account=account(secret)) == [("9MB",)]
+    server.execute(f"ALTER ROLE {first} RESET ALL")
+    server.execute(f"ALTER ROLE {first} IN DATABASE {server.database} RESET ALL")
+    secret.rotate()
+    assert len(settings(server, second)) == 1
+    assert settings(server, second) == settings(server, first)
+
+
+def test_setting_that_the_administrator_may_not_pass_on(secret: RotatingSecret) -> None:
+    """A parameter of an application's own needs a GRANT SET ON PARAMETER; until then it stops."""
+    server, first = secret.server, secret.username
+    parameter = f"app.{new_name('tenant')}"
+    server.execute(f"ALTER ROLE {first} SET {parameter} = 'acme'")
+    error = secret.fails()
+    assert type(error) is RightsDiffer
+    schema, name = parameter.split(".")
+    assert f'ALTER ROLE "{first}_clone" SET "{schema}"."{name}" = \'acme\'' in error.message
+    assert server.execute("SELECT FROM pg_roles WHERE rolname = %s", [f"{first}_clone"]) == []
+    server.execute(f"GRANT SET ON PARAMETER {parameter} TO {server.administrator.username}")
+    secret.abandon()
+    secret.rotate()
+    assert server.execute(f"SHOW {parameter}", account=account(secret)) == [("acme",)]
+
+
+def test_setting_of_the_second_user_alone_goes(secret: RotatingSecret) -> None:
+    """A setting that only the second user has is taken away."""
+    server, second = secret.server, f"{secret.username}_clone"
+    secret.rotate()
+    server.execute(f"ALTER ROLE {second} SET work_mem = '1GB'")
+    server.execute(f"ALTER ROLE {second} IN DATABASE postgres SET lock_timeout = '5s'")
+    secret.rotate()
+    assert settings(server, second) == set()
+
+
+def test_current_user_is_the_same_for_both(secret: RotatingSecret) -> None:
+    """Sessions of both act as the first user; who logged in stays visible."""
+    first = secret.username
+    secret.rotate()
+    for user in both(secret):
+        assert secret.server.execute(
+            "SELECT current_user::text, session_user::text", account=user
+        ) == [(first, user.username)]
+
+
+def test_first_user_that_acts_as_an_owner(secret: RotatingSecret) -> None:
+    """Where the first user itself acts as another role, so does the second."""
+    server, first = secret.server, secret.username
+    owner = new_name("owner")
+    server.execute(f"CREATE ROLE {owner}")
+    server.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {owner}")
+    server.execute(f"GRANT {owner} TO {first}")
+    server.execute(f"ALTER ROLE {first} SET role = {owner}")
+    for _ in range(3):
+        secret.rotate()
+        for user in both(secret):
+            assert server.execute("SELECT current_user::text", account=user) == [(owner,)]
+
+
+def test_first_user_that_does_not_inherit(secret: RotatingSecret) -> None:
+    """A first user with NOINHERIT gives the second its own rights, by acting as it."""
+    server, first = secret.server, secret.username
+    server.execute(f"ALTER ROLE {first} NOINHERIT")
+    table = new_name("table")
+    server.execute(f"CREATE TABLE {table} ()", account=account(secret))
+    secret.rotate()
+    for user in both(secret):
+        assert may(secret, user, f"SELECT FROM {table}")
+
+
+def test_single_user_afterwards(secret: RotatingSecret) -> None:
+    """A second user whose secret is then rotated by itself changes its own password."""
+    secret.rotate()
+    second = account(secret)
+    other = account(secret, "AWSPREVIOUS")
+    secret.tag(strategy="single-user")
+    secret.rotate()
+    assert secret.username == second.username
+    assert secret.logs_in()
+    assert not secret.server.logs_in(second.username, second.password)
+    assert secret.server.logs_in(other.username, other.password)
+
+
+# What stops a rotation before any change
+
+
+@pytest.mark.parametrize("attribute", ["REPLICATION", "BYPASSRLS"])
+def test_attribute_that_the_administrator_cannot_pass_on(
+    secret: RotatingSecret, attribute: str
+) -> None:
+    """An attribute that he lacks himself stops the rotation, naming what would help."""
+    server, first = secret.server, secret.username
+    server.execute(f"ALTER ROLE {first} {attribute}")
+    error = secret.fails()
+    assert type(error) is RightsDiffer
+    assert attribute in error.message
+    assert f'ALTER ROLE "{first}_clone" {attribute}' in error.message
+    assert server.execute("SELECT FROM pg_roles WHERE rolname = %s", [f"{first}_clone"]) == []
+    assert secret.logs_in()
+    # Once a DBA has helped, the same rotation goes on.
+    server.execute(f"ALTER ROLE {first} NO{attribute}")
+    token = secret.label("AWSPENDING")
+    assert token is not None
+    secret.step(token, *STEPS)
+    assert secret.logs_in()
+
+
+def test_first_user_that_the_administrator_may_not_grant(
+    postgres_18: Server, rotating: Rotating
+) -> None:
+    """From 16 on he needs ADMIN OPTION on the first user; the GRANT that is missing is named."""
+    username = new_name()
+    postgres_18.execute(f"CREATE ROLE {username} LOGIN PASSWORD '{PASSWORD}'")
+    rotating.watch(postgres_18)
+    secret = rotating.secret(
+        postgres_18, username, password=PASSWORD, create_user=False, administrator=True
+    )
+    error = secret.fails()
+    assert type(error) is RightsDiffer
+    administrator = postgres_18.administrator.username
+    statement = f'GRANT "{username}" TO "{administrator}" WITH ADMIN OPTION'
+    assert statement in error.advice
+    assert (
+        postgres_18.execute("SELECT FROM pg_roles WHERE rolname = %s", [f"{username}_clone"]) == []
+    )
+    postgres_18.execute(statement)
+    token = secret.label("AWSPENDING")
+    assert token is not None
+    secret.step(token, *STEPS)
+    assert secret.logs_in()
+    assert secret.username == f"{username}_clone"
+
+
+def test_own_rights_of_the_second_user_are_reported(secret: RotatingSecret) -> None:
+    """What a DBA gave to the second user alone stops the rotation: nobody else will have it."""
+    server, first = secret.server, secret.username
+    second = f"{first}_clone"
+    secret.rotate()
+    secret.rotate()
+    group, table = new_name("group"), new_name("table")
+    server.execute(f"CREATE ROLE {group}")
+    server.execute(f"CREATE TABLE {table} (n int)")
+    for give, take, named in (
+        (f"GRANT {group} TO {second}", f"REVOKE {group} FROM {second}", group),
+        (f"GRANT SELECT ON {table} TO {second}", f"REVOKE ALL ON {table} FROM {second}", "granted"),
+        (
+            f"ALTER TABLE {table} OWNER TO {second}",
+            f"ALTER TABLE {table} OWNER TO postgres",
+            "owns",
+        ),
+    ):
+        server.execute(give)
+        verifier = server.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", [second])
+        error = secret.fails()
+        assert type(error) is RightsDiffer
+        assert named in error.message
+        assert verifier == server.execute(
+            "SELECT rolpassword FROM pg_authid WHERE rolname = %s", [second]
+        )
+        assert secret.logs_in()
+        server.execute(take)
+        secret.abandon()
+    secret.rotate()
+
+
+def test_rights_are_verified_in_test_secret(secret: RotatingSecret) -> None:
+    """A right that gets lost between setSecret and testSecret stops the promotion."""
+    server, first = secret.server, secret.username
+    token = secret.prepare()
+    secret.step(token, "createSecret", "setSecret")
+    server.execute(f"ALTER ROLE {first} CONNECTION LIMIT 3")
+    with pytest.raises(RightsDiffer):
+        secret.step(token, "testSecret")
+    assert secret.username == first
+    secret.step(token, "setSecret", "testSecret", "finishSecret")
+    assert secret.label("AWSCURRENT") == token
+
+
+@pytest.mark.parametrize("dropped", ["first", "second"])
+def test_user_that_was_dropped_is_named(secret: RotatingSecret, dropped: str) -> None:
+    """A user that is gone is AccountMissing or a refused login, never a defect."""
+    server, first = secret.server, secret.username
+    second = f"{first}_clone"
+    secret.rotate()
+    secret.rotate()
+    token = secret.prepare()
+    secret.step(token, "createSecret", "setSecret")
+    gone = first if dropped == "first" else second
+    server.execute(f"DROP OWNED BY {gone}")
+    server.execute(f"DROP ROLE {gone}")
+    with pytest.raises((AccountMissing, LoginRefused)):
+        secret.step(token, "testSecret")
+
+
+def test_first_user_that_was_dropped_while_idle(secret: RotatingSecret) -> None:
+    """When the idle first user is gone, setSecret says so."""
+    server, first = secret.server, secret.username
+    secret.rotate()
+    server.execute(f"DROP OWNED BY {first}")
+    server.execute(f"DROP ROLE {first}")
+    error = secret.fails()
+    assert type(error) is AccountMissing
+    assert first in error.message
+
+
+def test_second_user_that_was_dropped_while_idle_is_made_again(secret: RotatingSecret) -> None:
+    """When the idle second user is gone, it is made anew."""
+    server = secret.server
+    secret.rotate()
+    secret.rotate()
+    server.execute(f"DROP ROLE {secret.username}_clone")
+    secret.rotate()
+    assert secret.logs_in()
+
+
+def test_second_user_that_was_dropped_while_active(secret: RotatingSecret) -> None:
+    """When the active second user is gone, AWSCURRENT is broken; the error names who is missing."""
+    server, first = secret.server, secret.username
+    secret.rotate()
+    server.execute(f"DROP ROLE {first}_clone")
+    error = secret.fails()
+    assert type(error) is AccountMissing
+    assert f"{first}_clone" in error.message
+
+
+# No hijack
+
+
+def test_unrelated_user_is_not_taken_over(secret: RotatingSecret) -> None:
+    """Somebody else's user of the second's name keeps its password and rights."""
+    server, second = secret.server, f"{secret.username}_clone"
+    server.create_user(second, PASSWORD)
+    error = secret.fails()
+    assert type(error) is NotOurUser
+    assert second in error.message
+    assert server.logs_in(second, PASSWORD)
+    assert secret.logs_in()
+
+
+def test_user_called_clone_is_not_a_second_user(server: Server, rotating: Rotating) -> None:
+    """A secret for svc_clone leaves an unrelated svc alone, and makes svc_clone_clone."""
+    name = new_name("svc")
+    server.create_user(name, PASSWORD)
+    secret = rotating.secret(server, f"{name}_clone", administrator=True)
+    for expected in (f"{name}_clone_clone", f"{name}_clone"):
+        secret.rotate()
+        assert secret.username == expected
+    assert server.logs_in(name, PASSWORD)
+
+
+def test_second_user_of_another_secret(secret: RotatingSecret, rotating: Rotating) -> None:
+    """Two secrets of one first user do not share a second."""
+    server = secret.server
+    secret.rotate()
+    active = account(secret)
+    twin = rotating.service.create_secret(new_name("twin"), {**secret.document("AWSPREVIOUS")})
+    rotating.service.enable_rotation(twin, rotating.function(server))
+    error = RotatingSecret(rotating.service, server, twin).fails()
+    assert type(error) is NotOurUser
+    assert server.logs_in(active.username, active.password)
+
+
+def test_tags_cannot_take_over_a_first_user(server: Server, rotating: Rotating) -> None:
+    """A secret that calls itself the second of somebody else's user gets neither."""
+    victim, own = new_name("victim"), new_name("own")
+    server.create_user(victim, PASSWORD)
+    secret = rotating.secret(
+        server,
+        own,
+        administrator=True,
+        tags={"rotation:first-user": victim, "rotation:second-user": own},
+    )
+    error = secret.fails()
+    assert type(error) is NotOurUser
+    assert server.logs_in(victim, PASSWORD)
+
+
+def test_adoption_by_the_statement_in_the_hint(secret: RotatingSecret) -> None:
+    """A DBA hands his own user over with the statement that the error shows."""
+    server, second = secret.server, f"{secret.username}_clone"
+    server.create_user(second, PASSWORD)
+    for kind in (
+        "CONNECT, TEMPORARY ON DATABASE " + server.database,
+        "USAGE, CREATE ON SCHEMA public",
+    ):
+        server.execute(f"REVOKE {kind} FROM {second}", account=server.administrator)
+        server.execute(f"REVOKE {kind} FROM {second}")
+    error = secret.fails()
+    assert type(error) is NotOurUser
+    statement = error.advice.partition("a DBA runs: ")[2]
+    server.execute(statement)
+    token = secret.label("AWSPENDING")
+    assert token is not None
+    secret.step(token, *STEPS)
+    assert secret.username == second
+    assert secret.logs_in()
+    assert server.execute("SELECT current_user::text", account=account(secret)) == [
+        (second.removesuffix("_clone"),)
+    ]
+
+
+def test_adopted_user_whose_membership_gives_nothing(server: Server, rotating: Rotating) -> None:
+    """A membership without INHERIT or SET, and a role with NOINHERIT, are mended."""
+    secret = rotating.secret(server, administrator=True)
+    first = secret.username
+    second = f"{first}_clone"
+    options = " WITH INHERIT FALSE, SET FALSE" if server.kind == "postgres-18" else ""
+    for statement in (
+        f"CREATE ROLE {second} LOGIN NOINHERIT PASSWORD '{'x' * 20}'",
+        f"GRANT {first} TO {second}{options}",
+        f"COMMENT ON ROLE {second} IS 'Second user of \"{first}\", rotated for {secret.arn}'",
+    ):
+        server.execute(statement, account=server.administrator)
+    secret.rotate()
+    table = new_name("table")
+    server.execute(f"CREATE TABLE {table} ()", account=account(secret, "AWSPREVIOUS"))
+    assert may(secret, account(secret), f"SELECT FROM {table}")
+    secret.rotate()
+
+
+def test_rights_untouched(server: Server, rotating: Rotating) -> None:
+    """With rotation:rights=untouched only the passwords of two users of a DBA's change."""
+    secret = rotating.secret(server, administrator=True, tags={"rotation:rights": "untouched"})
+    first = secret.username
+    second = f"{first}_clone"
+    missing = secret.fails()
+    assert type(missing) is AccountMissing
+    server.create_user(second, PASSWORD)
+    assert type(secret.fails_again()) is NotOurUser
+    server.execute(
+        f"COMMENT ON ROLE {second} IS 'Second user of \"{first}\", rotated for {secret.arn}'"
+    )
+    server.execute(f"ALTER ROLE {second} CONNECTION LIMIT 5 NOINHERIT")
+    before = attributes(server, second)
+    secret.abandon()
+    for expected in (second, first, second):
+        secret.rotate()
+        assert secret.username == expected
+        assert secret.logs_in()
+    assert attributes(server, second) == before
+    assert settings(server, second) == set()
+    assert server.execute("SELECT current_user::text", account=account(secret)) == [(second,)]
+
+
+def test_rights_tag_that_says_neither(secret: RotatingSecret) -> None:
+    """A misspelt rotation:rights is refused before anything is stored."""
+    secret.tag(rights="untouchd")
+    error = secret.fails()
+    assert type(error) is BadSetting
+    assert "rotation:rights" in error.message
+
+
+# Names
+
+
+def test_second_user_by_tag(server: Server, rotating: Rotating) -> None:
+    """The tag rotation:second-user names the second user."""
+    first, second = new_name("blue"), new_name("green")
+    secret = rotating.secret(
+        server, first, administrator=True, tags={"rotation:second-user": second}
+    )
+    for expected in (second, first, second):
+        secret.rotate()
+        assert secret.username == expected
+
+
+def test_tag_removed_after_the_first_rotation(secret: RotatingSecret) -> None:
+    """The pair that a rotation pinned holds when the tags are gone, on either user's turn."""
+    second = new_name("green")
+    first = secret.username
+    secret.tag(second_user=second)
+    secret.rotate()
+    secret.service.client().untag_resource(SecretId=secret.arn, TagKeys=["rotation:second-user"])
+    for expected in (first, second, first):
+        secret.rotate()
+        assert secret.username == expected
+
+
+def test_tags_of_a_pair_that_the_secret_is_not_of(secret: RotatingSecret) -> None:
+    """Tags that name two other users are refused."""
+    secret.tag(first_user="one", second_user="two")
+    error = secret.fails()
+    assert type(error) is BadSetting
+    assert "rotation:first-user" in error.message
+
+
+def test_name_that_gets_too_long(server: Server, rotating: Rotating) -> None:
+    """A second name of more than 63 bytes is refused at once, before PostgreSQL cuts it off."""
+    name = new_name("short")
+    long = "ü" * ((62 - len(name)) // 2) + name
+    assert len(long) < 63 < len(f"{long}_clone".encode())
+    secret = rotating.secret(server, long, administrator=True)
+    error = secret.fails()
+    assert type(error) is NameTooLong
+    assert "rotation:second-user" in error.advice
+    secret.tag(second_user=(short := new_name("short")))
+    secret.abandon()
+    secret.rotate()
+    assert secret.username == short
+
+
+def test_names_that_do_not_fit_into_a_label(server: Server, rotating: Rotating) -> None:
+    """Two long names of nothing but quotation marks, which are escaped, are refused at once."""
+    first = '"' * 57 + new_name("")
+    secret = rotating.secret(server, first, administrator=True)
+    secret.tag(second_user=first[::-1])
+    error = secret.fails()
+    assert type(error) is NameTooLong
+    assert "label" in error.message
+
+
+# Recovery
+
+
+@pytest.mark.parametrize("rotations", [0, 1, 2])
+def test_broken_current_is_healed(secret: RotatingSecret, rotations: int) -> None:
+    """The administrator heals an AWSCURRENT that no longer logs in, at any time."""
+    for _ in range(rotations):
+        secret.rotate()
+    secret.server.execute(f"ALTER ROLE {secret.username} PASSWORD 'changed by hand'")
+    assert not secret.logs_in()
+    secret.rotate()
+    assert secret.logs_in()
+    secret.rotate()
+    assert secret.logs_in()
+
+
+def test_current_edited_to_the_other_user_midway(secret: RotatingSecret) -> None:
+    """AWSCURRENT edited to the idle user: its password is not changed under applications' feet."""
+    secret.service._operations.edit_abandons_rotation = False
+    secret.rotate()
+    idle = secret.document("AWSPREVIOUS")
+    token = secret.prepare()
+    secret.step(token, "createSecret")
+    secret.store(idle)
+    with pytest.raises(CurrentChanged):
+        secret.step(token, "setSecret")
+    assert secret.logs_in()
+
+
+def test_abandoned_attempts(secret: RotatingSecret) -> None:
+    """After attempts that were abandoned at each step, a new rotation ends well."""
+    for _ in range(2):
+        for steps in range(1, 4):
+            token = secret.prepare()
+            secret.step(token, *STEPS[:steps])
+            secret.abandon()
+            assert secret.logs_in()
+        secret.rotate()
+        assert secret.logs_in()
