@@ -49,7 +49,9 @@ fi
 "${pip[@]}" --requirement requirements/uv.txt
 echo "$environment: installing $lock"
 # uv needs a seventh of pip's time and shows its progress to a person; pip knows pip.conf's mirrors.
-uv=("$environment/bin/uv" pip install --require-hashes --requirement "$lock")
+# Compiled, as Lambda's own packages are: else every new process would compile anew wherever
+# PYTHONDONTWRITEBYTECODE is set.
+uv=("$environment/bin/uv" pip install --compile-bytecode --require-hashes --requirement "$lock")
 if [ ! -t 2 ]; then
   uv+=(--quiet)
 fi
