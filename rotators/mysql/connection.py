@@ -112,7 +112,7 @@ _CONVERSIONS: dict[Any, Any] = {
     Account: lambda account, _mapping=None: quote_account(account),
 }
 
-Argument = str | int | Account
+Argument = str | int | Account | tuple[str, ...] | tuple[tuple[str, ...], ...]
 Row = tuple[Any, ...]
 
 
@@ -353,7 +353,7 @@ class Connection:
             purpose: What it is for, in the infinitive, for messages: no password.
             statement: With ``%s`` for each argument; a percent sign of its own is ``%%`` if there
                 are arguments.
-            arguments: Rendered by their type: text, number or account.
+            arguments: Rendered by their type: text, number, account, or, for IN, a list of texts.
 
         Raises:
             DatabaseError: One of the subclasses that :mod:`rotators.mysql.error_codes` names.

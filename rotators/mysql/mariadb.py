@@ -10,84 +10,50 @@ it is created before the user, has no right, and needs nothing but CREATE USER.
 import hashlib
 import json
 import logging
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import ClassVar
 
-from rotators.mysql import error_codes, mariadb_rights
-from rotators.mysql.accounts import native_hash
+from rotators.mysql import error_codes
 from rotators.mysql.connection import Account, Argument, quote_account, quote_name
+from rotators.mysql.mariadb_accounts import count_passwords, holder, identified, ways
 from rotators.mysql.mariadb_rights import (
-    Membership,
+    CATALOGUES,
+    CATALOGUES_IN_IT,
     Possessions,
+    Right,
     Scope,
     covered,
     default_role_statement,
+    grantee_of,
     grants,
     may_pass_on,
+    possessions_in,
     revocations,
-    rights_in,
 )
-from rotators.mysql.pairs import Holder, PairSession, Routine, Twins
-from rotators.mysql.session import KnownAccount, not_a_password
-from shared.errors import (
-    AccountLocked,
-    AccountMissing,
-    CapabilityMissing,
-    DatabaseError,
-    PasswordExpired,
-)
+from rotators.mysql.pairs import OF_A_MAKER, PairSession, Routine, Twins
+from rotators.mysql.password_hashes import native_hash
+from rotators.mysql.session import Holder
+from shared.errors import CapabilityMissing
 from shared.session import Pair
-
-NATIVE = "mysql_native_password"
-OTHERS_WITHOUT_PASSWORD = frozenset({"unix_socket", "gssapi", "named_pipe"})
-"""Ways to log in that stand beside a password and are kept as they are."""
 
 OPERATION_FAILED = 1396
 """MariaDB's ALTER USER fails with this; the reason is one of the statement's other messages."""
 MAY_NOT = frozenset({1044, 1045, 1142, 1143, 1227, 1370, 1698})
-"""Answers to a GRANT or REVOKE of what the administrator does not hold himself."""
+"""Answers to a REVOKE of what the administrator does not hold himself."""
 OPTION_PREVENTS = 1290
 """Read-only; or ``strict_password_validation``, which wants the password itself to check it."""
 
+MARKER_PREFIX = "secret-rotation:"
+MARKER_DIGITS = 40
+
 _log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """One way for an account to log in: a plugin and what the plugin keeps for it."""
-
-    plugin: str
-    kept: str = ""
+MariadbRights = Mapping[Account, Possessions]
+"""What the accounts of a pair have, and the administrator."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """An account as ``mysql.global_priv`` holds it."""
-
-    account: Account
-    record: Mapping[str, Any]
-
-    @property
-    def ways(self) -> list[Way]:
-        """The ways to log in, in the order in which the server tries them."""
-        first = Way(self.record.get("plugin", ""), self.record.get("authentication_string", ""))
-        # The list has an empty object in the place of the first.
-        listed = self.record.get("auth_or", [{}])
-        return [
-            Way(each["plugin"], each.get("authentication_string", "")) if each else first
-            for each in listed
-        ]
-
-    @property
-    def has_password(self) -> bool:
-        """Whether the account has a password of the kind that is rotated here, and no other."""
-        plugins = {way.plugin or NATIVE for way in self.ways}
-        return NATIVE in plugins and plugins <= {NATIVE} | OTHERS_WITHOUT_PASSWORD
-
-
-class MariadbSession(PairSession):
+class MariadbSession(PairSession[MariadbRights]):
     """A session with MariaDB.
 
     MariaDB writes statements to its logs as they came, so it is given the password's hash. Only a
@@ -96,6 +62,23 @@ class MariadbSession(PairSession):
     """
 
     longest_name: ClassVar[int] = 128
+
+    def _holders(self, *usernames: str) -> list[Holder]:
+        rows = self._connection.run(
+            f"look at the accounts of {' and '.join(usernames)}",
+            "SELECT User, Host, Priv, @@GLOBAL.default_password_lifetime, UNIX_TIMESTAMP() "
+            "FROM mysql.global_priv WHERE User IN %s ORDER BY User, Host",
+            usernames,
+        )
+        return [
+            holder(Account(user, host), record, int(days), int(now))
+            for user, host, text, days, now in rows
+            for record in [json.loads(text)]
+            # The column's collation takes names that differ in trailing spaces for equal.
+            if user in usernames and not record.get("is_role")
+        ]
+
+    # Passwords
 
     def _change_own(self, password: str) -> None:
         account, purpose = self._connection.account, "change its own password"
@@ -115,28 +98,45 @@ class MariadbSession(PairSession):
             self._warn_of_clear_text(account.user)
             self._connection.run(purpose, "SET PASSWORD = PASSWORD(%s)", password)
 
-    def _change_other(self, accounts: list[Account], password: str) -> None:
-        self._set_passwords(accounts, [password])
+    def _change_other(self, holders: Sequence[Holder], password: str) -> None:
+        self._set_passwords(holders, [password])
 
-    def _set_passwords(self, accounts: Sequence[Account], passwords: Sequence[str]) -> None:
+    def _change_seconds(self, twins: Sequence[Twins], password: str) -> None:
+        self._set_passwords([each.made for each in twins if each.made], [password])
+
+    def set_both(self, username: str, new: str, old: str) -> None:
+        """Make ``new`` and ``old`` the passwords; see :class:`shared.session.TwoPasswords`.
+
+        One statement, whatever the state was. By an administrator only: MariaDB lets a user change
+        no more than the first of its passwords.
+        """
+        if username == self._connection.login.username:
+            raise CapabilityMissing(
+                "On MariaDB only an administrator can give a user a second password.",
+                hint="Name an administrator in the secret's `masterarn`, or choose single-user "
+                "with the tag rotation:strategy.",
+            )
+        self._require_writable()
+        self._set_passwords(self._with_password(username), [new, old])
+
+    def _set_passwords(self, holders: Sequence[Holder], passwords: Sequence[str]) -> None:
         """Make these the accounts' only passwords; other ways to log in stay."""
-        username = accounts[0].user
+        username = holders[0].account.user
         purpose = f"change the password of {username}"
-        known = [each for each in self._known(username) if each.account in accounts]
-        reason = self._alter(purpose, known, passwords, clear=False)
+        reason = self._alter(purpose, holders, passwords, clear=False)
         if reason == OPTION_PREVENTS:
             self._require_writable()
             self._warn_of_clear_text(username)
-            reason = self._alter(purpose, known, passwords, clear=True)
+            reason = self._alter(purpose, holders, passwords, clear=True)
         if reason:
             raise error_codes.in_statement(reason, f"MariaDB refused to {purpose}")
 
     def _alter(
-        self, purpose: str, known: Sequence[Known], passwords: Sequence[str], *, clear: bool
+        self, purpose: str, holders: Sequence[Holder], passwords: Sequence[str], *, clear: bool
     ) -> int | None:
         parts, arguments = [], list[Argument]()
-        for each in known:
-            text, values = identified(each.ways, passwords, clear=clear)
+        for each in holders:
+            text, values = identified(ways(each.record), passwords, clear=clear)
             parts.append(f"%s {text}")
             arguments += [each.account, *values]
         failed = self._connection.attempt(
@@ -162,56 +162,11 @@ class MariadbSession(PairSession):
             username,
         )
 
-    def set_both(self, username: str, new: str, old: str) -> None:
-        """Make ``new`` and ``old`` the passwords; see :class:`shared.session.TwoPasswords`.
-
-        One statement, whatever the state was. By an administrator only: MariaDB lets a user change
-        no more than the first of its passwords.
-        """
-        if username == self._connection.login.username:
-            raise CapabilityMissing(
-                "On MariaDB only an administrator can give a user a second password.",
-                hint="Name an administrator in the secret's `masterarn`, or choose single-user "
-                "with the tag rotation:strategy.",
-            )
-        self._require_writable()
-        self._set_passwords(self._password_accounts(username), [new, old])
-
-    def _known_accounts(self, username: str) -> list[KnownAccount]:
-        lifetime, now = self._lifetime()
-        return [
-            KnownAccount(each.account, _problem(each, lifetime, now))
-            for each in self._known(username)
-        ]
-
-    def _password_accounts(self, username: str) -> list[Account]:
-        known = self._known(username)
-        if not known:
-            raise AccountMissing(f"User {username} does not exist.")
-        found = [each.account for each in known if each.has_password]
-        if not found:
-            raise not_a_password(username, (way.plugin for each in known for way in each.ways))
-        return found
-
-    def _known(self, username: str) -> list[Known]:
-        rows = self._connection.run(
-            f"look at the accounts of {username}",
-            "SELECT User, Host, Priv FROM mysql.global_priv WHERE User = %s ORDER BY Host",
-            username,
-        )
-        known = [Known(Account(user, host), json.loads(text)) for user, host, text in rows]
-        # The column's collation takes names that differ in trailing spaces for equal.
-        return [
-            each
-            for each in known
-            if each.account.user == username and not each.record.get("is_role")
-        ]
-
     # A second user
 
     def made(self, pair: Pair) -> bool | None:
         """Say whether the second user is ours; see :class:`shared.session.SecondUser`."""
-        if not self._known(pair.second):
+        if not self._holders(pair.second):
             return None
         return self._has_marker(pair)
 
@@ -230,15 +185,92 @@ class MariadbSession(PairSession):
     def _require_second_user(self) -> None:
         """MariaDB can do it in every version that is supported."""
 
-    def _holders(self, username: str) -> dict[Account, Holder]:
+    def _read(self, twins: Sequence[Twins]) -> MariadbRights:
+        accounts = [self._connection.account]
+        for each in twins:
+            accounts += [each.first.account, each.second]
+        grantees = tuple(grantee_of(account) for account in accounts)
+        rows = self._connection.run(
+            f"look at the rights of {accounts[1].user} and {accounts[2].user}",
+            CATALOGUES,
+            *[grantees] * CATALOGUES_IN_IT,
+        )
+        found = possessions_in(accounts, rows)
+        existing = self._columns(
+            {right.scope for own in found.values() for right in own.rights if right.scope.is_table}
+        )
         return {
-            each.account: Holder(
-                each.account, NATIVE, each.has_password, mariadb_rights.clauses(each.record)
+            account: replace(
+                own,
+                rights={
+                    right
+                    for right in own.rights
+                    if not right.scope.is_table or right.column in existing.get(right.scope, ())
+                },
             )
-            for each in self._known(username)
+            for account, own in found.items()
         }
 
-    def _create(self, twins: Iterable[Twins], password: str, pair: Pair) -> list[Account]:
+    def _columns(self, tables: Collection[Scope]) -> dict[Scope, set[str]]:
+        """Return the columns of those tables that exist; an empty name stands for the table.
+
+        Rights to what was dropped stay in the catalogue, cannot be granted, and are worth nothing.
+        """
+        if not tables:
+            return {}
+        names = tuple((table.database, table.name) for table in sorted(tables))
+        rows = self._connection.run(
+            "look which tables exist",
+            "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS "
+            "WHERE (TABLE_SCHEMA, TABLE_NAME) IN %s",
+            names,
+        )
+        found: dict[Scope, set[str]] = {}
+        for database, table, column in rows:
+            found.setdefault(Scope("", str(database), str(table)), {""}).add(str(column))
+        return found
+
+    def _held_for_routine(
+        self, account: Account, routine: Routine, found: MariadbRights
+    ) -> set[str]:
+        rights = found[account].rights
+        return {name for name in OF_A_MAKER if covered(Right(Scope(*routine), name), rights)}
+
+    def _obstacles(self, twins: Sequence[Twins], found: MariadbRights) -> list[str]:
+        """List what the administrator cannot pass on, of what is still to be passed on."""
+        administrator = self._connection.account
+        lines: list[str] = []
+        for each in twins:
+            has, twin_has = found[each.first.account], found[each.second]
+            lines += [
+                f"{administrator} cannot pass on {right}: {statement}"
+                for right in sorted(has.rights - twin_has.rights)
+                if not may_pass_on(right, found[administrator].rights)
+                for statement in grants([right], each.second)
+            ]
+            missing = sorted(has.memberships - twin_has.memberships)
+            administered = self._administered_roles() if missing else set()
+            lines += [
+                f"{administrator} does not administer the role {membership.role}: "
+                f"{membership.grant(each.second)}"
+                for membership in missing
+                if membership.role not in administered
+            ]
+            lines += [
+                f"{each.first.account} may act for {proxied}: "
+                f"GRANT PROXY ON {quote_account(proxied)} TO {quote_account(each.second)}"
+                for proxied in sorted(has.proxies - twin_has.proxies, key=str)
+            ]
+        return lines
+
+    def _administered_roles(self) -> set[str]:
+        rows = self._connection.run(
+            "ask which roles may be passed on",
+            "SELECT ROLE_NAME FROM information_schema.APPLICABLE_ROLES WHERE IS_GRANTABLE = 'YES'",
+        )
+        return {str(name) for (name,) in rows}
+
+    def _create(self, twins: Sequence[Twins], password: str, pair: Pair) -> list[Account]:
         missing = [each for each in twins if each.made is None]
         if missing and not self._has_marker(pair):
             self._connection.run("mark the second user", self.adoption(pair))
@@ -247,80 +279,38 @@ class MariadbSession(PairSession):
         return [each.second for each in missing]
 
     def _create_account(self, account: Account, options: str, password: str) -> None:
-        purpose = f"create the user {account}"
         for clear in (False, True):
             identity, arguments = identified([], [password], clear=clear)
             refused = self._connection.attempt(
-                purpose,
+                f"create the user {account}",
                 f"CREATE USER %s {identity} {options.replace('%', '%%')}",
                 account,
                 *arguments,
-                expected={} if clear else {OPTION_PREVENTS},
+                expected=frozenset() if clear else {OPTION_PREVENTS},
             )
             if not refused:
                 return
             self._require_writable()
             self._warn_of_clear_text(account.user)
 
-    def _obstacles(self, twins: Iterable[Twins]) -> list[str]:
-        """List what the administrator cannot pass on, of what is still to be passed on."""
-        own = self._possessions(self._connection.account)
-        administered = self._administered_roles()
-        found: list[str] = []
+    def _equalise(
+        self, twins: Sequence[Twins], found: MariadbRights, *, second_is_idle: bool
+    ) -> None:
         for each in twins:
-            has, twin_has = self._both(each)
-            rights = sorted(has.rights - twin_has.rights)
-            kept_back = [right for right in rights if not may_pass_on(right, own.rights)]
-            found += [
-                f"{self._connection.account} cannot pass on {right}: {statement}"
-                for right in kept_back
-                for statement in grants([right], each.second)
-            ]
-            found += [
-                f"{self._connection.account} does not administer the role {membership.role}: "
-                f"{membership.grant(each.second)}"
-                for membership in sorted(has.memberships - twin_has.memberships)
-                if membership.role not in administered
-            ]
-            found += [
-                f"{each.first.account} may act for {proxied}: "
-                f"GRANT PROXY ON {quote_account(proxied)} TO {quote_account(each.second)}"
-                for proxied in sorted(has.proxies - twin_has.proxies, key=str)
-            ]
-        return found
-
-    def _equalise(self, twins: Iterable[Twins], *, second_is_idle: bool) -> None:
-        for each in twins:
-            has, twin_has = self._both(each)
-            purpose = f"give {each.second} the rights of {each.first.account}"
+            has, twin_has, second = found[each.first.account], found[each.second], each.second
             if second_is_idle:
-                self._take_back(has, twin_has, each.second)
+                self._take_back(has, twin_has, second)
             missing = sorted(has.memberships - twin_has.memberships)
-            statements = [membership.grant(each.second) for membership in missing]
-            statements += grants(has.rights - twin_has.rights, each.second)
-            if has.default_role != twin_has.default_role and (
-                second_is_idle or not twin_has.default_role
-            ):
-                statements.append(default_role_statement(has.default_role, each.second))
-            if second_is_idle and each.made and each.first.changeable() != each.made.changeable():
-                statements.append(
-                    f"ALTER USER {quote_account(each.second)} {each.first.changeable()}"
-                )
+            statements = [membership.grant(second) for membership in missing]
+            statements += grants(has.rights - twin_has.rights, second)
+            may_change_role = second_is_idle or not twin_has.default_role
+            if has.default_role != twin_has.default_role and may_change_role:
+                statements.append(default_role_statement(has.default_role, second))
+            conditions = each.first.changeable()
+            if second_is_idle and each.made and conditions != each.made.changeable():
+                statements.append(f"ALTER USER {quote_account(second)} {conditions}")
             for statement in statements:
-                self._connection.run(purpose, statement)
-
-    def _rights_to_routines(
-        self, account: Account, routines: Collection[Routine]
-    ) -> dict[Routine, set[str]]:
-        rights = self._possessions(account).rights
-        return {
-            (kind, database, name): {
-                right.privilege
-                for right in rights
-                if Scope(kind, database, name).lies_in(right.scope)
-            }
-            for kind, database, name in routines
-        }
+                self._connection.run(f"give {second} the rights of {each.first.account}", statement)
 
     def _take_back(self, has: Possessions, twin_has: Possessions, second: Account) -> None:
         """Take from an idle second user what the first has not.
@@ -335,158 +325,38 @@ class MariadbSession(PairSession):
                 f"take from {second} what is too much", statement, expected=MAY_NOT
             )
 
-    def _right_differences(self, twins: Twins, made: Holder) -> list[str]:
-        first, second = twins.first.account, made.account
-        has, twin_has = self._both(twins)
-        found = [
+    def _right_differences(self, twins: Twins, found: MariadbRights) -> list[str]:
+        first, second = twins.first.account, twins.second
+        has, twin_has = found[first], found[second]
+        lines = [
             f"{second} lacks {right}: {statement}"
             for right in sorted(has.rights - twin_has.rights)
             for statement in grants([right], second)
         ]
-        found += [
+        lines += [
             f"{second} has {right}, {first} has not: {statement}"
             for right in sorted(twin_has.rights - has.rights)
             if not (right.scope.kind and covered(right, has.rights))
             for statement in revocations([right], second)
         ]
-        found += [
+        lines += [
             f"{second} lacks the role {membership.role}: {membership.grant(second)}"
             for membership in sorted(has.memberships - twin_has.memberships)
         ]
-        found += [
+        lines += [
             f"{second} has too much of a role: {statement}"
             for statement in _memberships_taken(has, twin_has, second)
         ]
         if has.default_role != twin_has.default_role:
-            found.append(
+            lines.append(
                 f"{second} has another default role than {first}: "
                 + default_role_statement(has.default_role, second)
             )
-        return found + [
-            f"{one} may act for {proxied}, {other} may not: "
-            f"GRANT PROXY ON {quote_account(proxied)} TO {quote_account(other)}"
-            for one, other, more, less in (
-                (first, second, has, twin_has),
-                (second, first, twin_has, has),
-            )
-            for proxied in sorted(more.proxies - less.proxies, key=str)
+        return lines + [
+            f"{second} may act for {proxied}, {first} may not: "
+            f"REVOKE PROXY ON {quote_account(proxied)} FROM {quote_account(second)}"
+            for proxied in sorted(twin_has.proxies - has.proxies, key=str)
         ]
-
-    def _both(self, twins: Twins) -> tuple[Possessions, Possessions]:
-        """Return what both have, save rights to what does not exist (any more)."""
-        both = [self._possessions(account) for account in (twins.first.account, twins.second)]
-        tables = {
-            right.scope
-            for each in both
-            for right in each.rights
-            if right.scope.name and not right.scope.kind
-        }
-        columns = self._columns(tables)
-        first, second = (
-            replace(
-                each,
-                rights=frozenset(
-                    right
-                    for right in each.rights
-                    if right.scope not in tables
-                    or right.column in columns.get(right.scope, frozenset())
-                ),
-            )
-            for each in both
-        )
-        return first, second
-
-    def _columns(self, tables: Collection[Scope]) -> dict[Scope, set[str]]:
-        """Return the columns of those tables that exist; an empty name stands for the table."""
-        found: dict[Scope, set[str]] = {}
-        for table in sorted(tables):
-            rows = self._connection.run(
-                f"look at the table {table}",
-                "SELECT COLUMN_NAME FROM information_schema.COLUMNS "
-                "WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s",
-                table.database,
-                table.name,
-            )
-            if rows:
-                found[table] = {"", *(str(name) for (name,) in rows)}
-        return found
-
-    def _possessions(self, account: Account) -> Possessions:
-        purpose = f"look at the rights of {account}"
-        # As the catalogue writes it: without any escape.
-        grantee = f"'{account.user}'@'{account.host}'"
-        rows = {
-            table: self._connection.run(
-                purpose,
-                f"SELECT {columns} FROM information_schema.{table} WHERE GRANTEE = %s",  # noqa: S608 (names from a table of ours)
-                grantee,
-            )
-            for table, columns in CATALOGUES.items()
-        }
-        routines = self._connection.run(
-            purpose,
-            "SELECT Routine_type, Db, Routine_name, Proc_priv FROM mysql.procs_priv "
-            "WHERE User = %s AND Host = %s",
-            account.user,
-            account.host,
-        )
-        memberships = self._connection.run(
-            purpose,
-            "SELECT Role, Admin_option = 'Y' FROM mysql.roles_mapping "
-            "WHERE User = %s AND Host = %s",
-            account.user,
-            account.host,
-        )
-        proxies = self._connection.run(
-            purpose,
-            "SELECT Proxied_user, Proxied_host FROM mysql.proxies_priv "
-            "WHERE User = %s AND Host = %s",
-            account.user,
-            account.host,
-        )
-        records = {each.account: each.record for each in self._known(account.user)}
-        return Possessions(
-            rights=frozenset(
-                rights_in(
-                    server=rows["USER_PRIVILEGES"],
-                    databases=rows["SCHEMA_PRIVILEGES"],
-                    tables=rows["TABLE_PRIVILEGES"],
-                    columns=rows["COLUMN_PRIVILEGES"],
-                    routines=routines,
-                )
-            ),
-            memberships=frozenset(
-                Membership(str(role), bool(admin)) for role, admin in memberships
-            ),
-            default_role=str(records.get(account, {}).get("default_role", "")),
-            proxies=frozenset(Account(str(user), str(host)) for user, host in proxies),
-        )
-
-    def _administered_roles(self) -> set[str]:
-        rows = self._connection.run(
-            "ask which roles may be passed on",
-            "SELECT ROLE_NAME FROM information_schema.APPLICABLE_ROLES WHERE IS_GRANTABLE = 'YES'",
-        )
-        return {str(name) for (name,) in rows}
-
-    def _lifetime(self) -> tuple[int, int]:
-        ((days, now),) = self._connection.run(
-            "ask how long passwords last",
-            "SELECT @@GLOBAL.default_password_lifetime, UNIX_TIMESTAMP()",
-        )
-        return int(days), int(now)
-
-
-CATALOGUES: Mapping[str, str] = {
-    "USER_PRIVILEGES": "PRIVILEGE_TYPE, IS_GRANTABLE",
-    "SCHEMA_PRIVILEGES": "TABLE_SCHEMA, PRIVILEGE_TYPE, IS_GRANTABLE",
-    "TABLE_PRIVILEGES": "TABLE_SCHEMA, TABLE_NAME, PRIVILEGE_TYPE, IS_GRANTABLE",
-    "COLUMN_PRIVILEGES": "TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, PRIVILEGE_TYPE, IS_GRANTABLE",
-}
-"""The tables of ``information_schema`` that list rights, and the columns that matter."""
-
-MARKER_PREFIX = "secret-rotation:"
-MARKER_DIGITS = 40
 
 
 def marker(pair: Pair) -> str:
@@ -495,7 +365,7 @@ def marker(pair: Pair) -> str:
     return MARKER_PREFIX + hashlib.sha256(identity.encode()).hexdigest()[:MARKER_DIGITS]
 
 
-def _memberships_taken(has: Possessions, twin_has: Possessions, second: Account) -> list[str]:
+def _memberships_taken(has: Possessions, twin_has: Possessions, second: Account) -> Iterable[str]:
     """Return the statements that take from the second user what it has too much of roles."""
     roles = {membership.role for membership in has.memberships}
     return [
@@ -503,56 +373,3 @@ def _memberships_taken(has: Possessions, twin_has: Possessions, second: Account)
         for membership in sorted(twin_has.memberships - has.memberships)
         if membership.role not in roles or membership.with_admin
     ]
-
-
-SECONDS_A_DAY = 86_400
-
-
-def _problem(known: Known, default_lifetime: int, now: int) -> DatabaseError | None:
-    record = known.record
-    if record.get("account_locked"):
-        return AccountLocked(f"The account {known.account} is locked.")
-    changed = record.get("password_last_changed")
-    days = record.get("password_lifetime", -1)
-    days = default_lifetime if days < 0 else days
-    # 0 is how PASSWORD EXPIRE is stored; accounts older than the column have none.
-    too_old = changed is not None and days > 0 and changed + days * SECONDS_A_DAY < now
-    if changed == 0 or too_old:
-        return PasswordExpired(f"The password of {known.account} has expired.")
-    return None
-
-
-def identified(
-    ways: Sequence[Way], passwords: Sequence[str], *, clear: bool
-) -> tuple[str, list[Argument]]:
-    """Return the ``IDENTIFIED VIA`` clause that puts ``passwords`` in the place of all old ones.
-
-    Args:
-        ways: How the account logs in now.
-        passwords: In the order in which the server is to try them.
-        clear: Give the server the passwords instead of their hashes.
-
-    Returns:
-        The clause with ``%s`` for each argument, and the arguments.
-    """
-    kept = [way for way in ways if way.plugin in OTHERS_WITHOUT_PASSWORD]
-    using = "%s USING PASSWORD(%s)" if clear else "%s USING %s"
-    parts, arguments = [], list[Argument]()
-    for password in passwords:
-        parts.append(using)
-        arguments += [NATIVE, password if clear else native_hash(password)]
-    for way in kept:
-        parts.append("%s USING %s" if way.kept else "%s")
-        arguments += [way.plugin, way.kept] if way.kept else [way.plugin]
-    return f"IDENTIFIED VIA {' OR '.join(parts)}", arguments
-
-
-def count_passwords(statement: str) -> int:
-    """Count the passwords in the answer to SHOW CREATE USER.
-
-    Args:
-        statement: ``CREATE USER `u`@`h` IDENTIFIED VIA mysql_native_password USING '*..' OR ...``.
-    """
-    # What is quoted could hold anything: a user name with the words, say.
-    bare = re.sub(r"`(?:[^`]|``)*`|'(?:[^'\\]|''|\\.)*'", "''", statement)
-    return len(re.findall(rf"\b{NATIVE}\b|\bIDENTIFIED BY PASSWORD\b", bare))

@@ -5,16 +5,51 @@ administrator who lacks one of these could not pass ``ALL`` on.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from rotators.mysql.connection import Account, Row, quote_account, quote_name, quote_text
-from rotators.mysql.session import like
+from rotators.mysql.connection import Account, Row, quote_account, quote_name
+from rotators.mysql.hosts import like
 
 GRANT_OPTION = "GRANT OPTION"
-DEFAULT_LIFETIME = -1
-REQUIREMENTS = {0: "NONE", 1: "SSL", 2: "X509"}
+YES = "YES"
+
+# What a row of the answer is about; else the kind of a routine, or nothing for all other rights.
+ROLE, DEFAULT_ROLE, PROXY = "role", "default role", "proxy"
+
+CATALOGUES = """
+SELECT GRANTEE, '', '', '', '', PRIVILEGE_TYPE, IS_GRANTABLE
+FROM information_schema.USER_PRIVILEGES WHERE GRANTEE IN %s
+UNION ALL
+SELECT GRANTEE, '', TABLE_SCHEMA, '', '', PRIVILEGE_TYPE, IS_GRANTABLE
+FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE IN %s
+UNION ALL
+SELECT GRANTEE, '', TABLE_SCHEMA, TABLE_NAME, '', PRIVILEGE_TYPE, IS_GRANTABLE
+FROM information_schema.TABLE_PRIVILEGES WHERE GRANTEE IN %s
+UNION ALL
+SELECT GRANTEE, '', TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, PRIVILEGE_TYPE, IS_GRANTABLE
+FROM information_schema.COLUMN_PRIVILEGES WHERE GRANTEE IN %s
+UNION ALL
+SELECT CONCAT("'", User, "'@'", Host, "'") AS grantee, Routine_type, Db, Routine_name, '',
+    Proc_priv, IF(FIND_IN_SET('Grant', Proc_priv), 'YES', 'NO')
+FROM mysql.procs_priv HAVING grantee IN %s
+UNION ALL
+SELECT CONCAT("'", User, "'@'", Host, "'") AS grantee, 'role', '', Role, '',
+    '', IF(Admin_option = 'Y', 'YES', 'NO')
+FROM mysql.roles_mapping HAVING grantee IN %s
+UNION ALL
+SELECT CONCAT("'", User, "'@'", Host, "'") AS grantee, 'proxy', Proxied_host, Proxied_user, '',
+    '', ''
+FROM mysql.proxies_priv HAVING grantee IN %s
+UNION ALL
+SELECT CONCAT("'", User, "'@'", Host, "'") AS grantee, 'default role', '',
+    JSON_VALUE(Priv, '$.default_role'), '', '', ''
+FROM mysql.global_priv HAVING grantee IN %s
+"""
+"""All that accounts have, in one answer: (grantee, what, database, name, column, privileges,
+grantable). Each argument is the grantees, as ``information_schema`` writes them."""
+
+CATALOGUES_IN_IT = CATALOGUES.count("%s")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -37,6 +72,11 @@ class Scope:
             return "*.*"
         name = quote_name(self.name) if self.name else "*"
         return f"{self.kind} {quote_name(self.database)}.{name}".strip()
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a table or view, or a column of one."""
+        return not self.kind and bool(self.name)
 
     def lies_in(self, other: "Scope") -> bool:
         """Say whether whoever has a right for ``other`` has it here."""
@@ -93,47 +133,27 @@ def _privileges(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
 
 
-def rights_in(
-    *,
-    server: Iterable[Row] = (),
-    databases: Iterable[Row] = (),
-    tables: Iterable[Row] = (),
-    columns: Iterable[Row] = (),
-    routines: Iterable[Row] = (),
-) -> set[Right]:
-    """Gather one account's rights from the catalogues.
+def possessions_in(
+    accounts: Iterable[Account], rows: Iterable[Row]
+) -> dict[Account, "Possessions"]:
+    """Gather what accounts have from the answer to :data:`CATALOGUES`.
 
     Args:
-        server: (privilege, grantable) of ``information_schema.USER_PRIVILEGES``.
-        databases: (database, privilege, grantable) of ``SCHEMA_PRIVILEGES``.
-        tables: (database, table, privilege, grantable) of ``TABLE_PRIVILEGES``.
-        columns: (database, table, column, privilege, grantable) of ``COLUMN_PRIVILEGES``.
-        routines: (kind, database, name, privileges) of ``mysql.procs_priv``.
+        accounts: Whose rights were asked for.
+        rows: The answer.
     """
-    rows: list[tuple[Scope, str, str, object]] = []
-    rows += [(SERVER, privilege, "", grantable) for privilege, grantable in server]
-    rows += [
-        (Scope("", base), privilege, "", grantable) for base, privilege, grantable in databases
-    ]
-    rows += [
-        (Scope("", base, table), privilege, "", grantable)
-        for base, table, privilege, grantable in tables
-    ]
-    rows += [
-        (Scope("", base, table), privilege, column, grantable)
-        for base, table, column, privilege, grantable in columns
-    ]
-    found = set()
-    for scope, privilege, column, grantable in rows:
-        if privilege != "USAGE":
-            found.add(Right(scope, privilege, column))
-        if grantable == "YES":
-            found.add(Right(scope, GRANT_OPTION))
-    for kind, base, name, privileges in routines:
-        for privilege in filter(None, str(privileges).upper().split(",")):
-            word = GRANT_OPTION if privilege == "GRANT" else privilege
-            found.add(Right(Scope(kind, base, name), word))
+    found = {account: Possessions() for account in accounts}
+    by_grantee = {grantee_of(account): account for account in found}
+    for grantee, *row in rows:
+        # The catalogue's collation takes names that differ in case for equal.
+        if grantee in by_grantee:
+            found[by_grantee[grantee]].add(["" if each is None else str(each) for each in row])
     return found
+
+
+def grantee_of(account: Account) -> str:
+    """Return the account as the catalogues write it: without any escape."""
+    return f"'{account.user}'@'{account.host}'"
 
 
 def may_pass_on(right: Right, administrators: Iterable[Right]) -> bool:
@@ -173,7 +193,7 @@ class Membership:
         return f"REVOKE {what}{quote_name(self.role)} FROM {quote_account(account)}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Possessions:
     """All that an account has.
 
@@ -184,55 +204,28 @@ class Possessions:
         proxies: For whom it may act, as GRANT PROXY has it.
     """
 
-    rights: frozenset[Right]
-    memberships: frozenset[Membership]
-    default_role: str
-    proxies: frozenset[Account]
+    rights: set[Right] = field(default_factory=set)
+    memberships: set[Membership] = field(default_factory=set)
+    default_role: str = ""
+    proxies: set[Account] = field(default_factory=set)
+
+    def add(self, row: Iterable[str]) -> None:
+        """Take in one row of the answer to :data:`CATALOGUES`, without the grantee."""
+        what, database, name, column, privileges, grantable = row
+        if what == ROLE:
+            self.memberships.add(Membership(name, grantable == YES))
+        elif what == DEFAULT_ROLE:
+            self.default_role = name
+        elif what == PROXY:
+            self.proxies.add(Account(name, database))
+        else:
+            scope = Scope(what, database, name)
+            words = set(privileges.upper().split(",")) - {"", "USAGE", "GRANT"}
+            self.rights |= {Right(scope, word, column) for word in words}
+            if grantable == YES:
+                self.rights.add(Right(scope, GRANT_OPTION))
 
 
 def default_role_statement(role: str, account: Account) -> str:
     """Return the statement that makes a role active at login; none for an empty name."""
     return f"SET DEFAULT ROLE {quote_name(role) if role else 'NONE'} FOR {quote_account(account)}"
-
-
-def clauses(record: Mapping[str, Any]) -> dict[str, str]:
-    """Return the clauses of CREATE USER that give an account the same conditions.
-
-    Args:
-        record: The JSON object of ``mysql.global_priv``.
-    """
-    lock = "LOCK" if record.get("account_locked") else "UNLOCK"
-    return {
-        "REQUIRE": _requirement(record),
-        "WITH": _limits(record),
-        "PASSWORD EXPIRE": _expiry(record),
-        "ACCOUNT": f"ACCOUNT {lock}",
-    }
-
-
-def _requirement(record: Mapping[str, Any]) -> str:
-    simple = REQUIREMENTS.get(record.get("ssl_type", 0))
-    if simple is not None:
-        return f"REQUIRE {simple}"
-    parts = {"CIPHER": "ssl_cipher", "ISSUER": "x509_issuer", "SUBJECT": "x509_subject"}
-    return "REQUIRE " + " AND ".join(
-        f"{word} {quote_text(record[key])}" for word, key in parts.items() if record.get(key)
-    )
-
-
-def _limits(record: Mapping[str, Any]) -> str:
-    limits = {
-        "MAX_QUERIES_PER_HOUR": "max_questions",
-        "MAX_UPDATES_PER_HOUR": "max_updates",
-        "MAX_CONNECTIONS_PER_HOUR": "max_connections",
-        "MAX_USER_CONNECTIONS": "max_user_connections",
-        "MAX_STATEMENT_TIME": "max_statement_time",
-    }
-    return "WITH " + " ".join(f"{word} {record.get(key, 0):g}" for word, key in limits.items())
-
-
-def _expiry(record: Mapping[str, Any]) -> str:
-    days = record.get("password_lifetime", DEFAULT_LIFETIME)
-    if days == DEFAULT_LIFETIME:
-        return "PASSWORD EXPIRE DEFAULT"
-    return f"PASSWORD EXPIRE INTERVAL {days} DAY" if days else "PASSWORD EXPIRE NEVER"

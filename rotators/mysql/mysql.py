@@ -6,62 +6,40 @@ the right to grant, and loses it at the same moment; an administrator needs ROLE
 none of the rights themselves. ``CREATE USER ... DEFAULT ROLE`` makes and grants in one atomic
 statement, which also holds the mark (ATTRIBUTE).
 
-Two things differ for a role, and are obstacles: roles of the first that are not active by default
-would be active for the second, and of several database patterns that fit a database a login uses
-the narrowest, a role another.
+Four things are not the same for a role, and are obstacles: roles of the first that are not active
+by default would be for the second; of several database patterns that fit a database, a login uses
+the narrowest, a role another; the server lends an account rights of its namesakes for wider hosts,
+but not through a role; nor does a role lend GRANT PROXY.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from rotators.mysql import caching_sha2
-from rotators.mysql.accounts import (
-    clauses,
-    kept_passwords,
-    mark_of,
-    marking,
-    native_hash,
-    version_numbers,
-)
 from rotators.mysql.connection import (
     Account,
     Argument,
     Connection,
-    Row,
     quote_account,
     quote_name,
     quote_text,
 )
-from rotators.mysql.grants import (
-    Right,
-    has_wildcard,
-    implied,
-    patterns_overlap,
-    read_grants,
-    target,
+from rotators.mysql.hosts import has_wildcard, lends, patterns_overlap
+from rotators.mysql.mysql_accounts import (
+    holder,
+    kept_passwords,
+    mark_of,
+    marking,
+    version_numbers,
 )
-from rotators.mysql.pairs import OF_A_MAKER, Holder, PairSession, Routine, Twins
-from rotators.mysql.session import (
-    KnownAccount,
-    each_account,
-    host_fits,
-    not_a_password,
-    specificity,
-)
-from shared.errors import (
-    AccountLocked,
-    AccountMissing,
-    CapabilityMissing,
-    DatabaseError,
-    PasswordExpired,
-    PasswordRejected,
-    PermissionDenied,
-)
+from rotators.mysql.mysql_grants import Right, implied, read_grants, role_of, target
+from rotators.mysql.pairs import OF_A_MAKER, PairSession, Routine, Twins
+from rotators.mysql.password_hashes import fits
+from rotators.mysql.session import Holder, each_account
+from shared.errors import CapabilityMissing, PasswordRejected, PermissionDenied
 from shared.session import Pair
-
-PASSWORD_PLUGINS = frozenset({"caching_sha2_password", "sha256_password", "mysql_native_password"})
-"""Under any other plugin ``IDENTIFIED BY`` succeeds and changes nothing."""
 
 TWO_PASSWORDS_SINCE = (8, 0, 14)
 SECOND_USER_SINCE = (8, 0, 21)
@@ -69,7 +47,6 @@ SECOND_USER_SINCE = (8, 0, 21)
 
 MAY_NOT = frozenset({1044, 1045, 1142, 1143, 1227, 1370, 3879})
 """Answers to a REVOKE of what the administrator does not hold himself."""
-YES = "Y"
 DENIED = 1227
 SYNTAX = 1064
 """The server is older than a clause."""
@@ -90,7 +67,43 @@ STUCK_HINT = (
 )
 
 
-class MysqlSession(PairSession):
+@dataclass(slots=True)
+class MysqlRights:
+    """What is known of the rights of a pair's accounts.
+
+    Attributes:
+        granted: By account, the roles it has.
+        default: By account, the roles that are active when it logs in.
+        reads_patterns: Whether ``%`` and ``_`` in the database of a grant are wildcards.
+        show_grants: Asks for the rights of an account, its own and those of the roles given.
+    """
+
+    granted: Mapping[Account, set[Account]]
+    default: Mapping[Account, set[Account]]
+    reads_patterns: bool
+    show_grants: Callable[[Account, Collection[Account]], set[Right]]
+    _known: dict[tuple[Account, bool], set[Right]] = field(default_factory=dict)
+
+    def own(self, account: Account) -> set[Right]:
+        """Return the account's own rights; asked for once."""
+        return self._ask(account, set())
+
+    def effective(self, account: Account) -> set[Right]:
+        """Return the rights that the account has when it logs in.
+
+        Roles that it may not pass on are left out: what they stand for is in the list.
+        """
+        active = self.default[account]
+        return self._ask(account, active) - {role_of(role) for role in active}
+
+    def _ask(self, account: Account, active: Collection[Account]) -> set[Right]:
+        key = account, bool(active)
+        if key not in self._known:
+            self._known[key] = self.show_grants(account, active)
+        return self._known[key]
+
+
+class MysqlSession(PairSession[MysqlRights]):
     """A session with MySQL.
 
     MySQL writes ``<secret>`` to its logs where a statement has a password, also when the statement
@@ -102,6 +115,19 @@ class MysqlSession(PairSession):
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self.version = version_numbers(connection.version)
+
+    def _holders(self, *usernames: str) -> list[Holder]:
+        # All columns, since they differ from version to version.
+        rows = self._connection.records(
+            f"look at the accounts of {' and '.join(usernames)}",
+            "SELECT *, COALESCE(password_lifetime, @@GLOBAL.default_password_lifetime) > 0 "
+            "AND password_last_changed < NOW() - INTERVAL COALESCE(password_lifetime, "
+            "@@GLOBAL.default_password_lifetime) DAY AS too_old "
+            "FROM mysql.user WHERE User IN %s ORDER BY User, Host",
+            usernames,
+        )
+        # The column's collation takes names that differ in trailing spaces for equal.
+        return [holder(row) for row in rows if row["User"] in usernames]
 
     # One password
 
@@ -128,79 +154,33 @@ class MysqlSession(PairSession):
             expected={DENIED, SYNTAX},
         )
 
-    def _change_other(self, accounts: list[Account], password: str) -> None:
-        changes, arguments = each_account("IDENTIFIED BY %s", accounts, password)
-        self._change(accounts, changes, arguments)
+    def _change_other(self, holders: Sequence[Holder], password: str) -> None:
+        accounts = [each.account for each in holders]
+        self._change(holders, *each_account("IDENTIFIED BY %s", accounts, password))
 
-    def _set_idle_password(
-        self,
-        twins: Iterable[Twins],
-        created: Collection[Account],
-        password: str,
-        *,
-        second_is_idle: bool,
-    ) -> None:
-        """Set the password; a second user logs in through the plugin of the first besides.
+    def _change_seconds(self, twins: Sequence[Twins], password: str) -> None:
+        """Set the password, to be used through the plugin that the first user has.
 
-        What the first user's clients can do, those of the second can: both are the same programs.
+        What the first user's clients can do, those of the second can: they are the same programs.
         """
-        if not second_is_idle:
-            super()._set_idle_password(twins, created, password, second_is_idle=False)
-            return
-        changing = [each for each in twins if each.second not in created]
-        if not changing:
-            return
         arguments: list[Argument] = []
-        for each in changing:
+        for each in twins:
             arguments += [each.second, each.first.plugin, password]
-        changes = ", ".join(["%s IDENTIFIED WITH %s BY %s"] * len(changing))
-        self._change([each.second for each in changing], changes, arguments)
+        changes = ", ".join(["%s IDENTIFIED WITH %s BY %s"] * len(twins))
+        self._change([each.made for each in twins if each.made], changes, arguments)
 
-    def _change(self, accounts: list[Account], changes: str, arguments: list[Argument]) -> None:
-        username = accounts[0].user
+    def _change(
+        self, holders: Sequence[Holder], changes: str, arguments: Sequence[Argument]
+    ) -> None:
+        username = holders[0].account.user
         self._connection.run(
             f"change the password of {username}", f"ALTER USER {changes}", *arguments
         )
-        doubled = [
-            account
-            for account, row in self._rows(username).items()
-            if account in accounts and len(kept_passwords(row)) > 1
-        ]
+        doubled = [each.account for each in holders if len(kept_passwords(each.record)) > 1]
         if doubled:
             changes, arguments = each_account("DISCARD OLD PASSWORD", doubled)
             purpose = f"discard the old password of {username}"
             self._connection.run(purpose, f"ALTER USER {changes}", *arguments)
-
-    def _known_accounts(self, username: str) -> list[KnownAccount]:
-        return [
-            KnownAccount(account, _problem(account, row))
-            for account, row in self._rows(username).items()
-        ]
-
-    def _password_accounts(self, username: str) -> list[Account]:
-        rows = self._rows(username)
-        if not rows:
-            raise AccountMissing(f"User {username} does not exist.")
-        found = [account for account, row in rows.items() if row["plugin"] in PASSWORD_PLUGINS]
-        if not found:
-            raise not_a_password(username, (str(row["plugin"]) for row in rows.values()))
-        return found
-
-    def _rows(self, username: str) -> dict[Account, Mapping[str, Any]]:
-        """Return the accounts of a name with their rows in ``mysql.user``.
-
-        All columns, since they differ from version to version.
-        """
-        rows = self._connection.records(
-            f"look at the accounts of {username}",
-            "SELECT *, COALESCE(password_lifetime, @@GLOBAL.default_password_lifetime) > 0 "
-            "AND password_last_changed < NOW() - INTERVAL COALESCE(password_lifetime, "
-            "@@GLOBAL.default_password_lifetime) DAY AS too_old "
-            "FROM mysql.user WHERE User = %s ORDER BY Host",
-            username,
-        )
-        # The column's collation takes names that differ in trailing spaces for equal.
-        return {Account(row["User"], row["Host"]): row for row in rows if row["User"] == username}
 
     # Two passwords
 
@@ -221,15 +201,14 @@ class MysqlSession(PairSession):
             self._require_named_account()
             self._set_own_two(new, old)
             return
-        for account in self._password_accounts(username):
-            if not self._make_first(account, old, new):
-                continue
-            self._connection.run(
-                f"add a password to {account}",
-                "ALTER USER %s IDENTIFIED BY %s RETAIN CURRENT PASSWORD",
-                account,
-                new,
-            )
+        for each in self._with_password(username):
+            if self._make_first(each, old, new):
+                self._connection.run(
+                    f"add a password to {each.account}",
+                    "ALTER USER %s IDENTIFIED BY %s RETAIN CURRENT PASSWORD",
+                    each.account,
+                    new,
+                )
 
     def _set_own_two(self, new: str, old: str) -> None:
         account, purpose = self._connection.account, "add a password of its own"
@@ -261,8 +240,8 @@ class MysqlSession(PairSession):
         if failed == DENIED:
             raise PermissionDenied(
                 f"{account} may not keep a second password.",
-                hint=f"GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO {account}; or name an "
-                "administrator in the secret's `masterarn`.",
+                hint=f"GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO {quote_account(account)}; or "
+                "name an administrator in the secret's `masterarn`.",
             )
         if failed:
             raise PasswordRejected(
@@ -270,34 +249,33 @@ class MysqlSession(PairSession):
                 hint=STUCK_HINT,
             )
 
-    def _make_first(self, account: Account, old: str, new: str) -> bool:
+    def _make_first(self, known: Holder, old: str, new: str) -> bool:
         """Make ``old``, which works, the first password of another user's account.
 
         Returns:
             False when the account has both passwords already and should be left alone.
         """
-        purpose = f"make the current password of {account} the first one"
+        purpose = f"make the current password of {known.account} the first one"
         obstructed = self._connection.attempt(
             purpose,
             "ALTER USER %s IDENTIFIED BY %s",
-            account,
+            known.account,
             old,
             expected={POLICY, USED_BEFORE},
         )
         if not obstructed:
             return True
-        row = self._rows(account.user)[account]
-        plugin, (first, *second) = str(row["plugin"]), kept_passwords(row)
-        if not second or _fits(old, plugin, first):
+        first, *second = kept_passwords(known.record)
+        if not second or fits(old, known.plugin, first):
             return True
-        if _fits(new, plugin, first):
+        if fits(new, known.plugin, first):
             return False
         # The history refuses passwords, not hashes; and this one is the account's own.
         self._connection.run(
             purpose,
             f"ALTER USER %s IDENTIFIED WITH %s AS 0x{second[0].hex()}",
-            account,
-            plugin,
+            known.account,
+            known.plugin,
         )
         return True
 
@@ -305,15 +283,15 @@ class MysqlSession(PairSession):
 
     def made(self, pair: Pair) -> bool | None:
         """Say whether the second user is ours; see :class:`shared.session.SecondUser`."""
-        rows = self._rows(pair.second)
-        if not rows:
+        holders = self._holders(pair.second)
+        if not holders:
             return None
-        return all(mark_of(row) == (pair.owner, pair.first) for row in rows.values())
+        return all(mark_of(each.record) == (pair.owner, pair.first) for each in holders)
 
     def adoption(self, pair: Pair) -> str:
         """Return the statement that marks existing accounts of the second user."""
-        accounts = list(self._rows(pair.second)) or [Account(pair.second, "%")]
-        names = ", ".join(quote_account(account) for account in accounts)
+        accounts = [each.account for each in self._holders(pair.second)]
+        names = ", ".join(map(quote_account, accounts or [Account(pair.second, "%")]))
         return f"ALTER USER {names} ATTRIBUTE {quote_text(marking(pair))}"
 
     def _require_second_user(self) -> None:
@@ -324,63 +302,75 @@ class MysqlSession(PairSession):
                 "upgrade the server.",
             )
 
-    def _holders(self, username: str) -> dict[Account, Holder]:
+    def _read(self, twins: Sequence[Twins]) -> MysqlRights:
+        accounts = [account for each in twins for account in (each.first.account, each.second)]
+        users = tuple(sorted({account.user for account in accounts}))
+        edges = self._connection.run(
+            f"look at the roles of {' and '.join(users)}",
+            "SELECT 'granted', TO_USER, TO_HOST, FROM_USER, FROM_HOST FROM mysql.role_edges "
+            "WHERE TO_USER IN %s UNION ALL "
+            "SELECT 'default', USER, HOST, DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST "
+            "FROM mysql.default_roles WHERE USER IN %s",
+            users,
+            users,
+        )
+        ((all_are_active, literal),) = self._connection.run(
+            "ask how roles and patterns are read",
+            "SELECT @@GLOBAL.activate_all_roles_on_login, @@GLOBAL.partial_revokes",
+        )
+        roles: dict[str, dict[Account, set[Account]]] = {
+            kind: {account: set() for account in accounts} for kind in ("granted", "default")
+        }
+        for kind, user, host, role_user, role_host in edges:
+            roles[kind].setdefault(Account(user, host), set()).add(Account(role_user, role_host))
+        return MysqlRights(
+            granted=roles["granted"],
+            default=roles["granted" if all_are_active else "default"],
+            reads_patterns=not literal,
+            show_grants=self._show_grants,
+        )
+
+    def _show_grants(self, account: Account, active: Collection[Account]) -> set[Right]:
+        using = " USING " + ", ".join(["%s"] * len(active)) if active else ""
+        lines = self._connection.run(
+            f"look at the rights of {account}", f"SHOW GRANTS FOR %s{using}", account, *active
+        )
+        return read_grants(str(line) for (line,) in lines)
+
+    def _held_for_routine(self, account: Account, routine: Routine, found: MysqlRights) -> set[str]:
+        effective = found.effective(account)
         return {
-            account: Holder(account, row["plugin"], row["plugin"] in PASSWORD_PLUGINS, clauses(row))
-            for account, row in self._rows(username).items()
+            name
+            for name in OF_A_MAKER
+            if implied(Right("GRANT", name, target(*routine)), effective)
         }
 
-    def _obstacles(self, twins: Iterable[Twins]) -> list[str]:
-        found: list[str] = []
-        twins = list(twins)
+    def _obstacles(self, twins: Sequence[Twins], found: MysqlRights) -> list[str]:
         accounts = [each.first.account for each in twins]
+        lines: list[str] = []
         for each in twins:
             account = each.first.account
-            found += self._lent(account, accounts)
-            active = self._active_roles(account)
-            found += [
+            here = quote_account(account)
+            lines += _lent(account, accounts, found)
+            lines += [
                 f"role {role} is granted to {account} but not active by default, and would always "
-                f"be for {each.second}: SET DEFAULT ROLE ALL TO {quote_account(account)}"
-                for role in sorted(self._granted_roles(account) - active, key=str)
+                f"be for {each.second}: SET DEFAULT ROLE ALL TO {here}"
+                for role in sorted(found.granted[account] - found.default[account], key=str)
             ]
-            if not active:
-                found += self._overlaps(account)
-            proxies = {right for right in self._rights(account) if right.privilege == "PROXY"}
+            if found.reads_patterns and not found.default[account]:
+                lines += self._overlaps(account)
+            proxies = {right for right in found.own(account) if right.privilege == "PROXY"}
             if each.made is not None:
-                proxies -= self._rights(each.second)
-            # What a role may act for, whoever has the role may not.
-            found += [
-                f"{account} has {right}: {right.statement(quote_account(each.second))}"
+                proxies -= found.own(each.second)
+            lines += [
+                f"{account} has {right}, which no role lends: "
+                f"{right.statement(quote_account(each.second))}"
                 for right in sorted(proxies)
             ]
-        return found
-
-    def _lent(self, account: Account, others: Iterable[Account]) -> list[str]:
-        """List rights that the server lends an account from its namesakes for wider hosts.
-
-        For databases, tables and routines, not for the whole server: MySQL looks these up by user
-        name and client, not by account. A role lends only its own.
-        """
-        own = self._rights(account)
-        return [
-            f"{account} uses {right} of {other}, {quote_name(account.user)} as a role would not: "
-            f"{right.statement(quote_account(account))}"
-            for other in others
-            if lends(other.host, account.host)
-            for right in sorted(self._rights(other))
-            if right.target not in ("", "*.*")
-            and right.verb == "GRANT"
-            and right.privilege != "PROXY"
-            and right not in own
-        ]
+        return lines
 
     def _overlaps(self, account: Account) -> list[str]:
-        """List overlapping database patterns: for the first as a login the narrowest counts."""
-        ((literal,),) = self._connection.run(
-            "ask how database names are read", "SELECT @@GLOBAL.partial_revokes"
-        )
-        if literal:
-            return []
+        """List database patterns that overlap: of these a login uses the narrowest alone."""
         rows = self._connection.records(
             f"look at the databases of {account}",
             "SELECT * FROM mysql.db WHERE User = %s AND Host = %s ORDER BY Db",
@@ -402,7 +392,7 @@ class MysqlSession(PairSession):
             and patterns_overlap(one, other)
         ]
 
-    def _create(self, twins: Iterable[Twins], password: str, pair: Pair) -> list[Account]:
+    def _create(self, twins: Sequence[Twins], password: str, pair: Pair) -> list[Account]:
         created = []
         for each in twins:
             if each.made is not None:
@@ -424,23 +414,26 @@ class MysqlSession(PairSession):
         return created
 
     def _may_not_share(self, twins: Twins) -> PermissionDenied:
+        administrator = self._connection.account
         return PermissionDenied(
-            f"{self._connection.account} may not create {twins.second} with "
-            f"{twins.first.account} as its role.",
-            hint=f"GRANT CREATE USER, ROLE_ADMIN ON *.* TO {self._connection.account}; where "
+            f"{administrator} may not create {twins.second} with {twins.first.account} as its "
+            "role.",
+            hint=f"GRANT CREATE USER, ROLE_ADMIN ON *.* TO {quote_account(administrator)}; where "
             f"{twins.first.account} has SYSTEM_USER, that as well.",
         )
 
-    def _equalise(self, twins: Iterable[Twins], *, second_is_idle: bool) -> None:
+    def _equalise(
+        self, twins: Sequence[Twins], found: MysqlRights, *, second_is_idle: bool
+    ) -> None:
         for each in twins:
             if each.made is not None:
-                self._equalise_roles(each, second_is_idle=second_is_idle)
+                self._equalise_roles(each, found, second_is_idle=second_is_idle)
                 if second_is_idle:
-                    self._take_back(each, each.made)
+                    self._take_back(each, found)
 
-    def _equalise_roles(self, twins: Twins, *, second_is_idle: bool) -> None:
+    def _equalise_roles(self, twins: Twins, found: MysqlRights, *, second_is_idle: bool) -> None:
         first, second = twins.first.account, twins.second
-        granted, default = self._granted_roles(second), self._default_roles(second)
+        granted, default = found.granted[second], found.default[second]
         purpose = f"give {second} the role {first}"
         if first not in granted:
             self._connection.run(purpose, "GRANT %s TO %s", first, second)
@@ -455,129 +448,55 @@ class MysqlSession(PairSession):
                 purpose, f"ALTER USER %s DEFAULT ROLE {roles}", second, *sorted(wanted, key=str)
             )
 
-    def _take_back(self, twins: Twins, made: Holder) -> None:
+    def _take_back(self, twins: Twins, found: MysqlRights) -> None:
         """Leave an idle second user nothing but its role, under the first user's conditions."""
-        account = made.account
+        second = quote_account(twins.second)
         # One by one: an administrator under partial revokes may not REVOKE ALL.
-        for right in sorted(self._rights(account)):
+        for right in sorted(found.own(twins.second)):
             if right.target and right.verb == "GRANT" and right.privilege != "PROXY":
                 self._connection.attempt(
-                    f"take {right} from {account}",
-                    right.statement(quote_account(account), reverse=True),
+                    f"take {right} from {twins.second}",
+                    right.statement(second, reverse=True),
                     expected=MAY_NOT,
                 )
-        if twins.first.changeable() != made.changeable():
+        conditions = twins.first.changeable()
+        if twins.made is not None and conditions != twins.made.changeable():
             self._connection.run(
-                f"give {account} the conditions of {twins.first.account}",
-                f"ALTER USER {quote_account(account)} {twins.first.changeable()}",
+                f"give {twins.second} the conditions of {twins.first.account}",
+                f"ALTER USER {second} {conditions}",
             )
 
-    def _right_differences(self, twins: Twins, made: Holder) -> list[str]:
-        first, second = twins.first.account, made.account
-        has = self._effective_rights(first)
-        direct, twin_has = self._rights(second), self._effective_rights(second)
+    def _right_differences(self, twins: Twins, found: MysqlRights) -> list[str]:
+        first, second = twins.first.account, twins.second
         here, there = quote_account(first), quote_account(second)
+        has, twin_has = found.effective(first), found.effective(second)
+        direct = found.own(second)
         missing = [
             f"{second} lacks {right}: GRANT {here} TO {there}; "
             f"ALTER USER {there} DEFAULT ROLE {here}"
             for right in sorted(has - twin_has)
         ]
+        take = partial(Right.statement, account=there, reverse=True)
         extra = [
             f"{second} has {right}, {first} has not: "
-            + (
-                right.statement(there, reverse=True)
-                if right in direct
-                else f"SET DEFAULT ROLE ALL TO {here}"
-            )
+            + (take(right) if right in direct else f"SET DEFAULT ROLE ALL TO {here}")
             for right in sorted(twin_has - has - {role_of(first)})
             if not implied(right, has)
         ]
         return missing + extra
 
-    def _effective_rights(self, account: Account) -> set[Right]:
-        """Return the rights that the account has when it logs in.
 
-        Roles that it may not pass on are left out: what they stand for is in the list.
-        """
-        active = self._active_roles(account)
-        return self._rights(account, *active) - {role_of(role) for role in active}
+def _lent(account: Account, others: Sequence[Account], found: MysqlRights) -> list[str]:
+    """List rights that the server lends an account from its namesakes for wider hosts.
 
-    def _rights_to_routines(
-        self, account: Account, routines: Collection[Routine]
-    ) -> dict[Routine, set[str]]:
-        rights = self._effective_rights(account)
-        return {
-            routine: {
-                name
-                for name in OF_A_MAKER
-                if implied(Right("GRANT", name, target(*routine)), rights)
-            }
-            for routine in routines
-        }
-
-    def _rights(self, account: Account, *active: Account) -> set[Right]:
-        """Return what the account has itself and through the roles, as SHOW GRANTS tells it."""
-        using = " USING " + ", ".join(["%s"] * len(active)) if active else ""
-        lines = self._connection.run(
-            f"look at the rights of {account}", f"SHOW GRANTS FOR %s{using}", account, *active
-        )
-        return read_grants(str(line) for (line,) in lines)
-
-    def _active_roles(self, account: Account) -> set[Account]:
-        """Return the roles that the account has when it logs in."""
-        ((all_roles,),) = self._connection.run(
-            "ask which roles are active", "SELECT @@GLOBAL.activate_all_roles_on_login"
-        )
-        return self._granted_roles(account) if all_roles else self._default_roles(account)
-
-    def _granted_roles(self, account: Account) -> set[Account]:
-        return _accounts(
-            self._connection.run(
-                f"look at the roles of {account}",
-                "SELECT FROM_USER, FROM_HOST FROM mysql.role_edges "
-                "WHERE TO_USER = %s AND TO_HOST = %s",
-                account.user,
-                account.host,
-            )
-        )
-
-    def _default_roles(self, account: Account) -> set[Account]:
-        return _accounts(
-            self._connection.run(
-                f"look at the default roles of {account}",
-                "SELECT DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.default_roles "
-                "WHERE USER = %s AND HOST = %s",
-                account.user,
-                account.host,
-            )
-        )
-
-
-def lends(wide: str, narrow: str) -> bool:
-    """Say whether an account for the host ``wide`` lends its rights to one for ``narrow``."""
-    if specificity(wide) <= specificity(narrow):
-        return False
-    return "/" in narrow or host_fits(wide, narrow) or patterns_overlap(wide, narrow)
-
-
-def role_of(account: Account) -> Right:
-    """Return the right of who has this account as a role, as SHOW GRANTS writes it."""
-    return Right("GRANT", f"{quote_name(account.user)}@{quote_name(account.host)}", "")
-
-
-def _accounts(rows: Iterable[Row]) -> set[Account]:
-    return {Account(str(user), str(host)) for user, host in rows}
-
-
-def _fits(password: str, plugin: str, kept: bytes) -> bool:
-    if plugin == "mysql_native_password":
-        return native_hash(password).encode() == kept
-    return caching_sha2.fits(password, kept)
-
-
-def _problem(account: Account, row: Mapping[str, Any]) -> DatabaseError | None:
-    if row["account_locked"] == YES:
-        return AccountLocked(f"The account {account} is locked.")
-    if row["password_expired"] == YES or row["too_old"]:
-        return PasswordExpired(f"The password of {account} has expired.")
-    return None
+    For databases, tables and routines, not for the whole server: MySQL looks these up by user name
+    and client, not by account. A role lends only its own.
+    """
+    return [
+        f"{account} uses {right} of {other}, which as a role it would not: "
+        f"{right.statement(quote_account(account))}"
+        for other in others
+        if lends(other.host, account.host)
+        for right in sorted(found.own(other) - found.own(account))
+        if right.target not in ("", "*.*") and right.verb == "GRANT" and right.privilege != "PROXY"
+    ]

@@ -15,18 +15,14 @@ Rules of :meth:`PairSession.prepare`:
 """
 
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 from rotators.mysql.connection import Account, quote_account, quote_name
-from rotators.mysql.session import MysqlFamilySession
-from shared.errors import AccountLocked, AccountMissing, NameTooLong, RightsDiffer
+from rotators.mysql.session import Holder, MysqlFamilySession, with_password
+from shared.errors import AccountLocked, NameTooLong, RightsDiffer
 from shared.session import Pair
-
-LOCK_CLAUSE = "ACCOUNT"
-"""The key of a holder's clause that is compared but never changed: a DBA's lock has a reason."""
-
 
 OF_A_MAKER = frozenset({"EXECUTE", "ALTER ROUTINE"})
 """The rights that a server gives whoever makes a routine (``automatic_sp_privileges``)."""
@@ -34,31 +30,8 @@ OF_A_MAKER = frozenset({"EXECUTE", "ALTER ROUTINE"})
 Routine = tuple[str, str, str]
 """Kind (PROCEDURE, FUNCTION), database, name."""
 
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """One account of a pair: what it is allowed, other than its rights.
-
-    Attributes:
-        account: Name and host.
-        plugin: How it logs in.
-        has_password: Whether that is with a password that can be rotated.
-        clauses: By keyword, in the order of CREATE USER: ``{"REQUIRE": "REQUIRE SSL", ...}``.
-    """
-
-    account: Account
-    plugin: str
-    has_password: bool
-    clauses: Mapping[str, str]
-
-    @property
-    def is_locked(self) -> bool:
-        """Whether a DBA has locked the account."""
-        return self.clauses[LOCK_CLAUSE] == "ACCOUNT LOCK"
-
-    def changeable(self) -> str:
-        """Return the clauses that make another account like this one, without the lock."""
-        return " ".join(text for keyword, text in self.clauses.items() if keyword != LOCK_CLAUSE)
+Rights = TypeVar("Rights")
+"""What an engine knows of the rights of all accounts of a pair, read at one moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +44,7 @@ class Twins:
     """The second as it is; None while it does not exist."""
 
 
-class PairSession(MysqlFamilySession):
+class PairSession(MysqlFamilySession, Generic[Rights]):
     """A session whose user may be an administrator who keeps a second user equal to a first."""
 
     longest_name: ClassVar[int]
@@ -81,145 +54,137 @@ class PairSession(MysqlFamilySession):
         """Give ``idle`` the password; see :meth:`shared.session.SecondUser.prepare`."""
         self._require_writable()
         if not rights:
-            self._change_other(self._password_accounts(idle), password)
+            self._change_other(self._with_password(idle), password)
             return
         self._require_second_user()
-        if len(pair.second) > self.longest_name:
-            raise NameTooLong(
-                f"The name {pair.second} of the second user has {len(pair.second)} characters; "
-                f"this server allows {self.longest_name}."
-            )
-        twins = self._twins(pair)
+        self._require_name(pair)
+        twins, _ = self._twins(pair)
         _require_unlocked(twins, idle, pair)
-        obstacles = self._obstacles(twins)
+        found = self._read(twins)
+        obstacles = self._obstacles(twins, found)
         if obstacles:
             raise RightsDiffer(
                 f"{pair.second} cannot be given the rights of {pair.first}: {'; '.join(obstacles)}."
             )
         second_is_idle = idle == pair.second
         created = self._create(twins, password, pair)
-        self._share_routines(twins)
-        self._equalise(twins, second_is_idle=second_is_idle)
-        self._set_idle_password(twins, created, password, second_is_idle=second_is_idle)
+        self._share_routines(twins, found)
+        self._equalise(twins, found, second_is_idle=second_is_idle)
+        if not second_is_idle:
+            self._change_other([each.first for each in twins], password)
+        elif len(created) < len(twins):
+            self._change_seconds([each for each in twins if each.second not in created], password)
 
     def differences(self, pair: Pair) -> list[str]:
         """List what the two users may not do alike."""
-        twins = self._twins(pair)
-        found = self._obstacles(twins)
+        twins, extra = self._twins(pair)
+        found = self._read(twins)
+        lines = self._obstacles(twins, found)
         for each in twins:
             if each.made is None:
-                found.append(f"there is no account {each.second}; rotate once more to make it")
+                lines.append(f"there is no account {each.second}; rotate once more to make it")
                 continue
-            found += self._right_differences(each, each.made)
-            found += [
-                f"{each.made.account} has {each.made.clauses[keyword]}, {each.first.account} has "
-                f"{text}: ALTER USER {each.made.account} {text}"
+            lines += self._right_differences(each, found)
+            lines += [
+                f"{each.second} has {each.made.clauses[keyword]}, {each.first.account} has {text}: "
+                f"ALTER USER {quote_account(each.second)} {text}"
                 for keyword, text in each.first.clauses.items()
                 if each.made.clauses[keyword] != text
             ]
-        hosts = {each.second.host for each in twins}
-        return found + [
-            f"{pair.first} has no account for the host of {account}: DROP USER {account}"
-            for account in self._holders(pair.second)
-            if account.host not in hosts
+        return lines + [
+            f"{pair.first} has no account for the host of {account}: "
+            f"DROP USER {quote_account(account)}"
+            for account in extra
         ]
 
-    def _twins(self, pair: Pair) -> list[Twins]:
-        """Return the accounts of the first user that log in with a password, and their twins.
+    def _require_name(self, pair: Pair) -> None:
+        if len(pair.second) > self.longest_name:
+            raise NameTooLong(
+                f"The name {pair.second} of the second user has {len(pair.second)} characters; "
+                f"this server allows {self.longest_name}."
+            )
+
+    def _twins(self, pair: Pair) -> tuple[list[Twins], list[Account]]:
+        """Return the first user's accounts with a password, each with its twin.
+
+        Returns:
+            The twins, and the second user's accounts that have none.
 
         Raises:
             AccountMissing: There is no first user.
+            AccountUnusable: He logs in through something else altogether.
         """
-        firsts = self._holders(pair.first)
-        if not firsts:
-            raise AccountMissing(f"User {pair.first} does not exist.")
-        # Refuses a first user who logs in through something else altogether.
-        with_password = self._password_accounts(pair.first)
-        seconds = self._holders(pair.second)
-        return [
-            Twins(firsts[account], second, seconds.get(second))
-            for account in with_password
-            for second in [Account(pair.second, account.host)]
+        holders = self._holders(pair.first, pair.second)
+        seconds = {each.account: each for each in holders if each.account.user == pair.second}
+        twins = [
+            Twins(each, second, seconds.get(second))
+            for each in with_password(pair.first, holders)
+            for second in [Account(pair.second, each.account.host)]
         ]
+        return twins, [account for account in seconds if account not in {t.second for t in twins}]
 
-    def _set_idle_password(
-        self,
-        twins: Iterable[Twins],
-        created: Collection[Account],
-        password: str,
-        *,
-        second_is_idle: bool,
-    ) -> None:
-        accounts = [each.second if second_is_idle else each.first.account for each in twins]
-        remaining = [account for account in accounts if account not in created]
-        if remaining:
-            self._change_other(remaining, password)
-
-    def _share_routines(self, twins: Iterable[Twins]) -> None:
+    def _share_routines(self, twins: Sequence[Twins], found: Rights) -> None:
         """Give the first user the rights that a maker has to the routines that the second made.
 
         Whether the second has them on record does not matter: MySQL gives none to whoever, by its
         cache, still has those of a role to a dropped routine of the same name.
         """
-        for each in twins:
-            first = each.first.account
-            made = self._made_routines(each.second)
-            if not made:
-                continue
-            held = self._rights_to_routines(first, made)
-            for kind, database, name in sorted(made):
-                missing = OF_A_MAKER - held[kind, database, name]
-                if missing:
-                    self._connection.run(
-                        f"share the routine {database}.{name} with {first}",
-                        f"GRANT {', '.join(sorted(missing))} ON {kind} {quote_name(database)}."
-                        f"{quote_name(name)} TO {quote_account(first)}",
-                    )
-
-    def _made_routines(self, account: Account) -> set[Routine]:
+        makers = {f"{each.second.user}@{each.second.host}": each.first.account for each in twins}
         rows = self._connection.run(
-            f"look at the routines that {account} made",
-            "SELECT ROUTINE_TYPE, ROUTINE_SCHEMA, ROUTINE_NAME FROM information_schema.ROUTINES "
-            "WHERE DEFINER = %s AND @@GLOBAL.automatic_sp_privileges",
-            f"{account.user}@{account.host}",
+            "look at the routines that the second user made",
+            "SELECT DEFINER, ROUTINE_TYPE, ROUTINE_SCHEMA, ROUTINE_NAME "
+            "FROM information_schema.ROUTINES WHERE DEFINER IN %s "
+            "AND @@GLOBAL.automatic_sp_privileges ORDER BY 2, 3, 4",
+            tuple(makers),
         )
-        return {(str(kind), str(database), str(name)) for kind, database, name in rows}
-
-    @abstractmethod
-    def _rights_to_routines(
-        self, account: Account, routines: Collection[Routine]
-    ) -> dict[Routine, set[str]]:
-        """Return which privileges the account has for each of the routines, on any level."""
+        for maker, kind, database, name in rows:
+            first = makers[str(maker)]
+            held = self._held_for_routine(first, (str(kind), str(database), str(name)), found)
+            missing = ", ".join(sorted(OF_A_MAKER - held))
+            if missing:
+                self._connection.run(
+                    f"share the routine {database}.{name} with {first}",
+                    f"GRANT {missing} ON {kind} {quote_name(database)}.{quote_name(name)} "
+                    f"TO {quote_account(first)}",
+                )
 
     @abstractmethod
     def _require_second_user(self) -> None:
         """Raise CapabilityMissing where the server's version cannot do it."""
 
     @abstractmethod
-    def _holders(self, username: str) -> dict[Account, Holder]:
-        """Return all accounts of the name."""
+    def _read(self, twins: Sequence[Twins]) -> Rights:
+        """Read the rights of all these accounts."""
 
     @abstractmethod
-    def _obstacles(self, twins: Iterable[Twins]) -> list[str]:
+    def _held_for_routine(self, account: Account, routine: Routine, found: Rights) -> set[str]:
+        """Return which privileges the account has for a routine, on any level."""
+
+    @abstractmethod
+    def _obstacles(self, twins: Sequence[Twins], found: Rights) -> list[str]:
         """List what keeps the second user from ever having the rights of the first.
 
         One line for each right, with the statement that would help.
         """
 
     @abstractmethod
-    def _create(self, twins: Iterable[Twins], password: str, pair: Pair) -> list[Account]:
+    def _create(self, twins: Sequence[Twins], password: str, pair: Pair) -> list[Account]:
         """Create and mark the accounts that are missing, and return them."""
 
     @abstractmethod
-    def _equalise(self, twins: Iterable[Twins], *, second_is_idle: bool) -> None:
+    def _equalise(self, twins: Sequence[Twins], found: Rights, *, second_is_idle: bool) -> None:
         """Pass the first user's rights on; take from the second what is too much if idle."""
 
     @abstractmethod
-    def _right_differences(self, twins: Twins, made: Holder) -> list[str]:
+    def _change_seconds(self, twins: Sequence[Twins], password: str) -> None:
+        """Change the password of the second user's accounts, which exist."""
+
+    @abstractmethod
+    def _right_differences(self, twins: Twins, found: Rights) -> list[str]:
         """List which rights one of the two has and the other has not."""
 
 
-def _require_unlocked(twins: Iterable[Twins], idle: str, pair: Pair) -> None:
+def _require_unlocked(twins: Sequence[Twins], idle: str, pair: Pair) -> None:
     """Refuse to prepare a user who could not log in."""
     for each in twins:
         holder = each.first if idle == pair.first else each.made

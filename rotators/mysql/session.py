@@ -1,13 +1,13 @@
 """What sessions with MySQL and with MariaDB have in common."""
 
 import hashlib
-import ipaddress
-import re
 from abc import abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from rotators.mysql.connection import Account, Argument, Connection
+from rotators.mysql.hosts import host_fits, specificity
 from shared.errors import (
     AccountMissing,
     AccountUnusable,
@@ -26,17 +26,42 @@ LOCK_SLICE_SECONDS = 5
 OFF = frozenset({"0", "OFF", "NO"})
 
 
+LOCK_CLAUSE = "ACCOUNT"
+"""The key of the clause of a holder that is compared but never changed."""
+
+
 @dataclass(frozen=True, slots=True)
-class KnownAccount:
-    """One account as an administrator sees it.
+class Holder:
+    """One account as an administrator sees it, other than its rights.
 
     Attributes:
-        account: Its name and host.
+        account: Name and host.
+        record: What the server's catalogue has of it, by the server's own names; hashes included.
+        plugin: How it logs in first of all.
+        has_password: Whether it logs in with a password that can be rotated.
         problem: What keeps it from logging in with the right password; None when nothing does.
+        clauses: The conditions under which it works, in the words and the order of CREATE USER:
+            ``{"REQUIRE": "REQUIRE SSL", ...}``.
     """
 
     account: Account
+    record: Mapping[str, Any] = field(repr=False)
+    plugin: str
+    has_password: bool
     problem: DatabaseError | None
+    clauses: Mapping[str, str]
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether a DBA has locked the account."""
+        return self.clauses[LOCK_CLAUSE] == "ACCOUNT LOCK"
+
+    def changeable(self) -> str:
+        """Return the clauses that make another account like this one, without the lock.
+
+        A lock is a DBA's own decision about one account.
+        """
+        return " ".join(text for keyword, text in self.clauses.items() if keyword != LOCK_CLAUSE)
 
 
 class MysqlFamilySession(Session):
@@ -77,7 +102,7 @@ class MysqlFamilySession(Session):
         """
         self._require_writable()
         if username != self._connection.login.username:
-            self._change_other(self._password_accounts(username), password)
+            self._change_other(self._with_password(username), password)
             return
         self._require_named_account()
         self._change_own(password)
@@ -85,14 +110,15 @@ class MysqlFamilySession(Session):
     def account_problem(self, username: str) -> DatabaseError | None:
         """Say what keeps ``username`` from logging in from this function's address."""
         try:
-            known = self._known_accounts(username)
+            holders = self._holders(username)
         except PermissionDenied:
             return None
-        host = self._client_host()
-        fitting = best_fit(known, host)
+        ((client,),) = self._connection.run("ask for the client's address", "SELECT USER()")
+        host = str(client).rpartition("@")[2]
+        fitting = best_fit(holders, host)
         if fitting is not None:
             return fitting.problem
-        hosts = ", ".join(repr(each.account.host) for each in known)
+        hosts = ", ".join(repr(each.account.host) for each in holders)
         missing = f"User {username} does not exist"
         if hosts:
             missing = f"User {username} exists for the hosts {hosts} only, and this is {host}"
@@ -103,19 +129,18 @@ class MysqlFamilySession(Session):
         """Change the password of the account that the session belongs to."""
 
     @abstractmethod
-    def _change_other(self, accounts: list[Account], password: str) -> None:
+    def _change_other(self, holders: Sequence[Holder], password: str) -> None:
         """Change the password of all these accounts."""
 
     @abstractmethod
-    def _known_accounts(self, username: str) -> list[KnownAccount]:
-        """Return all accounts of the name.
+    def _holders(self, *usernames: str) -> list[Holder]:
+        """Return all accounts of the names.
 
         Raises:
             PermissionDenied: The session's user may not look.
         """
 
-    @abstractmethod
-    def _password_accounts(self, username: str) -> list[Account]:
+    def _with_password(self, username: str) -> list[Holder]:
         """Return the accounts of the name that log in with a password.
 
         Raises:
@@ -123,6 +148,7 @@ class MysqlFamilySession(Session):
             AccountUnusable: None of them logs in with a password that can be changed here.
             PermissionDenied: The session's user may not look.
         """
+        return with_password(username, self._holders(username))
 
     def _require_writable(self) -> None:
         """Refuse to change anything on a read-only server.
@@ -144,10 +170,6 @@ class MysqlFamilySession(Session):
                 hint="Create the user, and drop the anonymous account that let it in.",
             )
 
-    def _client_host(self) -> str:
-        ((found,),) = self._connection.run("ask for the client's address", "SELECT USER()")
-        return str(found).rpartition("@")[2]
-
 
 def lock_name(name: str) -> str:
     """Return a name that GET_LOCK takes, different for each secret."""
@@ -155,58 +177,35 @@ def lock_name(name: str) -> str:
     return (LOCK_PREFIX + digest)[:LONGEST_LOCK_NAME]
 
 
-def best_fit(known: Iterable[KnownAccount], host: str) -> KnownAccount | None:
+def best_fit(holders: Iterable[Holder], host: str) -> Holder | None:
     """Return the account that the server would take for a client at ``host``, if any.
 
     Servers prefer the most specific host: literal before pattern, and a pattern the more, the later
     its first wildcard comes.
     """
-    fitting = [each for each in known if host_fits(each.account.host, host)]
+    fitting = [each for each in holders if host_fits(each.account.host, host)]
     return min(fitting, key=lambda each: specificity(each.account.host), default=None)
 
 
-def specificity(pattern: str) -> tuple[bool, int]:
-    """Return a key that sorts the hosts of accounts as the servers do, the narrowest first."""
-    wildcards = [pattern.find(character) for character in "%_" if character in pattern]
-    return bool(wildcards) or pattern == "", -min(wildcards, default=0)
+def with_password(username: str, holders: Iterable[Holder]) -> list[Holder]:
+    """Return those accounts of a user that log in with a password.
 
-
-def host_fits(pattern: str, host: str) -> bool:
-    """Say whether an account for ``pattern`` is good for a client at ``host``.
-
-    Args:
-        pattern: An account's host: a name, an address, a network (``10.0.0.0/255.0.0.0``,
-            ``10.0.0.0/8``), with ``%`` and ``_`` as in LIKE, or empty for any.
-        host: The client's address or name.
+    Raises:
+        AccountMissing: There is none at all.
+        AccountUnusable: None of them does.
     """
-    if pattern in ("", "%"):
-        return True
-    if "/" in pattern:
-        try:
-            return ipaddress.ip_address(host) in ipaddress.ip_network(pattern)
-        except ValueError:
-            return False
-    return like(pattern.lower(), host.lower())
-
-
-def like(pattern: str, text: str) -> bool:
-    """Match as LIKE does: ``%`` for any characters, ``_`` for one, a backslash to mean either."""
-    parts = {"%": ".*", "_": "."}
-    expression = "".join(
-        re.escape(escaped) if escaped else parts.get(single, re.escape(single))
-        for escaped, single in re.findall(r"\\(.)|(.)", pattern, re.DOTALL)
-    )
-    return re.fullmatch(expression, text, re.DOTALL) is not None
-
-
-def not_a_password(username: str, plugins: Iterable[str]) -> AccountUnusable:
-    """Return the error for a user none of whose accounts has a password to change."""
-    names = ", ".join(sorted(set(plugins)))
-    return AccountUnusable(
-        f"User {username} logs in through {names}, not with a password that can be rotated.",
-        hint="Move the account to caching_sha2_password (MySQL) or mysql_native_password "
-        "(MariaDB), or take the secret out of rotation.",
-    )
+    own = [each for each in holders if each.account.user == username]
+    if not own:
+        raise AccountMissing(f"User {username} does not exist.")
+    found = [each for each in own if each.has_password]
+    if not found:
+        plugins = ", ".join(sorted({each.plugin for each in own}))
+        raise AccountUnusable(
+            f"User {username} logs in through {plugins}, not with a password that can be rotated.",
+            hint="Move the account to caching_sha2_password (MySQL) or mysql_native_password "
+            "(MariaDB), or take the secret out of rotation.",
+        )
+    return found
 
 
 def each_account(

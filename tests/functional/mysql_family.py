@@ -8,10 +8,10 @@ from itertools import count
 import pymysql
 
 from local.servers import Server
-from rotators.mysql.accounts import native_hash
 from rotators.mysql.connection import open_connection
 from rotators.mysql.mariadb import MariadbSession
 from rotators.mysql.mysql import MysqlSession
+from rotators.mysql.password_hashes import native_hash
 from shared.deadline import Deadline
 from shared.model import Login
 from shared.tls import Trust

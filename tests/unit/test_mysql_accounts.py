@@ -6,21 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotators.mysql import caching_sha2
-from rotators.mysql.accounts import mark_of, marking, native_hash, version_numbers
 from rotators.mysql.connection import Account
-from rotators.mysql.grants import Right, has_wildcard, implied, patterns_overlap, read_grants
-from rotators.mysql.mariadb import Way, count_passwords, identified, marker
-from rotators.mysql.mysql import lends
+from rotators.mysql.hosts import has_wildcard, host_fits, lends, like, patterns_overlap
+from rotators.mysql.mariadb import marker
+from rotators.mysql.mariadb_accounts import Way, count_passwords, identified
+from rotators.mysql.mysql_accounts import mark_of, marking, version_numbers
+from rotators.mysql.mysql_grants import Right, implied, read_grants
+from rotators.mysql.password_hashes import fits, native_hash, sha256_crypt
 from rotators.mysql.rotator import MysqlRotator
-from rotators.mysql.session import (
-    LONGEST_LOCK_NAME,
-    KnownAccount,
-    best_fit,
-    host_fits,
-    like,
-    lock_name,
-)
+from rotators.mysql.session import LONGEST_LOCK_NAME, Holder, best_fit, lock_name
 from shared.session import Pair
 
 PAIR = Pair("app", "app_clone", "arn:aws:secretsmanager:eu-central-1:1:secret:app-AbCdEf")
@@ -52,7 +46,7 @@ def test_host_fits(pattern: str, host: str, fits: bool) -> None:
 def test_best_fit_is_the_narrowest() -> None:
     """Of several accounts the one with the narrowest host is taken, as for a login."""
     hosts = ["%", "10.%", "10.1.%", "10.1.2.3", "192.168.%"]
-    known = [KnownAccount(Account("app", host), None) for host in hosts]
+    known = [Holder(Account("app", host), {}, "", True, None, {}) for host in hosts]
     for client, expected in (
         ("10.1.2.3", "10.1.2.3"),
         ("10.1.9.9", "10.1.%"),
@@ -213,6 +207,7 @@ def test_versions(version: str, expected: tuple[int, ...]) -> None:
     assert version_numbers(version) == expected
 
 
+CACHING = "caching_sha2_password"
 KEPT = (
     (b"$A$005$", b"salt with 20 bytes..", 5000),
     (b"$A$00A$", b"\x01\x02'\"\\%_ 0123456789ab", 10_000),
@@ -222,13 +217,13 @@ KEPT = (
 @pytest.mark.parametrize(("prefix", "salt", "rounds"), KEPT)
 def test_caching_sha2(prefix: bytes, salt: bytes, rounds: int) -> None:
     """A password fits its own hash and no other."""
-    kept = prefix + salt + caching_sha2.sha256_crypt("pässword".encode(), salt, rounds)
+    kept = prefix + salt + sha256_crypt("pässword".encode(), salt, rounds)
     assert len(kept) == 70
-    assert caching_sha2.fits("pässword", kept)
-    assert not caching_sha2.fits("password", kept)
-    assert not caching_sha2.fits("pässword", kept[:-1])
-    assert not caching_sha2.fits("pässword", b"*" + b"0" * 40)
-    assert not caching_sha2.fits("pässword", b"$A$xyz$" + kept[7:])
+    assert fits("pässword", CACHING, kept)
+    assert not fits("password", CACHING, kept)
+    assert not fits("pässword", CACHING, kept[:-1])
+    assert not fits("pässword", CACHING, b"*" + b"0" * 40)
+    assert not fits("pässword", CACHING, b"$A$xyz$" + kept[7:])
 
 
 @pytest.mark.parametrize(
@@ -242,13 +237,16 @@ def test_caching_sha2(prefix: bytes, salt: bytes, rounds: int) -> None:
 )
 def test_sha_crypt(salt: str, rounds: int, password: str, expected: str) -> None:
     """What `openssl passwd -5` makes of a password comes out, whatever the rounds and lengths."""
-    found = caching_sha2.sha256_crypt(password.encode(), salt.encode(), rounds)
+    found = sha256_crypt(password.encode(), salt.encode(), rounds)
     assert found == expected.encode()
 
 
 def test_native_hash() -> None:
     """The native hash is the one in MariaDB's documentation of PASSWORD()."""
-    assert native_hash("notagoodpwd") == "*3A70EE9FC6594F88CE9E959CD51C5A1C002DC937"
+    kept = "*3A70EE9FC6594F88CE9E959CD51C5A1C002DC937"
+    assert native_hash("notagoodpwd") == kept
+    assert fits("notagoodpwd", "mysql_native_password", kept.encode())
+    assert not fits("x", "mysql_native_password", kept.encode())
 
 
 def test_mark() -> None:
@@ -279,17 +277,17 @@ def test_lock_names() -> None:
     assert lock_name(long) != lock_name(long + "y")
 
 
+ONE_WAY = "CREATE USER `a`@`%` IDENTIFIED VIA mysql_native_password USING '*A' OR unix_socket"
+TWO = f"{ONE_WAY} OR mysql_native_password USING '*B' REQUIRE SSL"
+
+
 @pytest.mark.parametrize(
     ("statement", "passwords"),
     [
+        (ONE_WAY, 1),
+        (TWO, 2),
         ("CREATE USER `a`@`%` IDENTIFIED BY PASSWORD '*AB'", 1),
         ("CREATE USER `a`@`%` IDENTIFIED VIA unix_socket", 0),
-        ("CREATE USER `a`@`%` IDENTIFIED VIA mysql_native_password USING '*A' OR unix_socket", 1),
-        (
-            "CREATE USER `a`@`%` IDENTIFIED VIA mysql_native_password USING '*A' "
-            "OR mysql_native_password USING '*B' REQUIRE SSL",
-            2,
-        ),
         ("CREATE USER `mysql_native_password ``x`@`%` IDENTIFIED BY PASSWORD '*AB'", 1),
         ("CREATE USER `a`@`%` IDENTIFIED VIA pam USING 'mysql_native_password''s \\' x'", 0),
     ],

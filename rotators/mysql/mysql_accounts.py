@@ -1,27 +1,23 @@
-"""What a row of MySQL's ``mysql.user`` says, and what both servers keep of a password. No I/O."""
+"""What a row of MySQL's ``mysql.user`` says. No I/O."""
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rotators.mysql.connection import quote_text
+from rotators.mysql.connection import Account, quote_text
+from rotators.mysql.session import Holder
+from shared.errors import AccountLocked, DatabaseError, PasswordExpired
 from shared.session import Pair
 
 MARK = "secret-rotation"
 """The key of our mark in an account's ATTRIBUTE, beside whatever else is kept there."""
 
+PASSWORD_PLUGINS = frozenset({"caching_sha2_password", "sha256_password", "mysql_native_password"})
+"""Under any other plugin ``IDENTIFIED BY`` succeeds and changes nothing."""
+
+YES = "Y"
 REQUIREMENTS = {"": "NONE", "ANY": "SSL", "X509": "X509"}
 UNBOUNDED = -1
-
-
-def native_hash(password: str) -> str:
-    """Return what ``mysql_native_password`` keeps: ``*`` and SHA1(SHA1(password)) in hexadecimal.
-
-    Source: MariaDB's documentation of the plugin. The scheme is the servers', not a choice.
-    """
-    once = hashlib.sha1(password.encode(), usedforsecurity=False).digest()
-    return "*" + hashlib.sha1(once, usedforsecurity=False).hexdigest().upper()
 
 
 def version_numbers(version: str) -> tuple[int, ...]:
@@ -37,6 +33,31 @@ def version_numbers(version: str) -> tuple[int, ...]:
             break
         numbers.append(int(part))
     return tuple(numbers)
+
+
+def holder(row: Mapping[str, Any]) -> Holder:
+    """Return the account of a row.
+
+    Args:
+        row: Of ``mysql.user``, by column name, and ``too_old``: whether its lifetime is over.
+    """
+    account = Account(row["User"], row["Host"])
+    return Holder(
+        account=account,
+        record=row,
+        plugin=row["plugin"],
+        has_password=row["plugin"] in PASSWORD_PLUGINS,
+        problem=_problem(account, row),
+        clauses=clauses(row),
+    )
+
+
+def _problem(account: Account, row: Mapping[str, Any]) -> DatabaseError | None:
+    if row["account_locked"] == YES:
+        return AccountLocked(f"The account {account} is locked.")
+    if row["password_expired"] == YES or row["too_old"]:
+        return PasswordExpired(f"The password of {account} has expired.")
+    return None
 
 
 def attributes(row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -103,17 +124,17 @@ def _expiry(row: Mapping[str, Any]) -> str:
 
 
 def _history(row: Mapping[str, Any]) -> str:
-    return f"PASSWORD HISTORY {_or_default(row['Password_reuse_history'])}"
+    return f"PASSWORD HISTORY {_or_default(row.get('Password_reuse_history'))}"
 
 
 def _reuse(row: Mapping[str, Any]) -> str:
-    days = row["Password_reuse_time"]
+    days = row.get("Password_reuse_time")
     return f"PASSWORD REUSE INTERVAL {'DEFAULT' if days is None else f'{days} DAY'}"
 
 
 def _current(row: Mapping[str, Any]) -> str:
-    words = {"Y": "", "N": " OPTIONAL"}
-    return f"PASSWORD REQUIRE CURRENT{words.get(row['Password_require_current'], ' DEFAULT')}"
+    words = {"Y": "", "N": " OPTIONAL", None: " DEFAULT"}
+    return f"PASSWORD REQUIRE CURRENT{words[row.get('Password_require_current')]}"
 
 
 def _attempts(row: Mapping[str, Any]) -> str:
@@ -126,7 +147,7 @@ def _attempts(row: Mapping[str, Any]) -> str:
 
 
 def _lock(row: Mapping[str, Any]) -> str:
-    return f"ACCOUNT {'LOCK' if row['account_locked'] == 'Y' else 'UNLOCK'}"
+    return f"ACCOUNT {'LOCK' if row['account_locked'] == YES else 'UNLOCK'}"
 
 
 def _or_default(value: int | None) -> str:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from rotators.mysql.connection import quote_name
-from rotators.mysql.session import like
+from rotators.mysql.connection import Account, quote_name
+from rotators.mysql.hosts import like
 
 NAME = r"`(?:[^`]|``)*`"
 ACCOUNT = rf"{NAME}@{NAME}"
@@ -95,6 +95,11 @@ def _split(privileges: str) -> list[str]:
     return found
 
 
+def role_of(account: Account) -> Right:
+    """Return the right of who has this account as a role, and may not pass it on."""
+    return Right("GRANT", f"{quote_name(account.user)}@{quote_name(account.host)}", "")
+
+
 def target(kind: str, database: str, name: str) -> str:
     """Return what a right to a routine is for, as SHOW GRANTS writes it."""
     return f"{kind} {quote_name(database)}.{quote_name(name)}"
@@ -130,57 +135,3 @@ def _reaches(wide: str, database: str) -> bool:
 
 def _unquoted(name: str) -> str:
     return name[1:-1].replace("``", "`")
-
-
-def patterns_overlap(one: str, other: str) -> bool:
-    r"""Say whether some database name fits both patterns.
-
-    Args:
-        one: A database as GRANT has it: ``%`` and ``_`` are wildcards unless after a backslash.
-        other: Another.
-    """
-    ones, others = _tokens(one), _tokens(other)
-    reachable = {(0, 0)}
-    seen: set[tuple[int, int]] = set()
-    while reachable:
-        at = reachable.pop()
-        if at in seen:
-            continue
-        seen.add(at)
-        if at == (len(ones), len(others)):
-            return True
-        reachable |= _next(ones, others, *at)
-    return False
-
-
-def has_wildcard(pattern: str) -> bool:
-    """Say whether a database pattern fits more than one name."""
-    return any(token is None or token == "" for token in _tokens(pattern))
-
-
-def _tokens(pattern: str) -> list[str | None]:
-    """Split a pattern into characters; ``_`` is an empty text, ``%`` is None."""
-    tokens: list[str | None] = []
-    for escaped, single in re.findall(r"\\(.)|(.)", pattern, re.DOTALL):
-        tokens.append(escaped or {"%": None, "_": ""}.get(single, single))
-    return tokens
-
-
-def _next(ones: list[str | None], others: list[str | None], i: int, j: int) -> set[tuple[int, int]]:
-    """Return where a matching of both patterns can go from a place in each."""
-    one = ones[i] if i < len(ones) else "end"
-    other = others[j] if j < len(others) else "end"
-    found = set()
-    if one is None:
-        found.add((i + 1, j))
-    if other is None:
-        found.add((i, j + 1))
-    if "end" in (one, other):
-        return found
-    if one is None and other is not None:
-        found.add((i, j + 1))
-    elif other is None and one is not None:
-        found.add((i + 1, j))
-    elif one is not None and other is not None and (one == other or "" in (one, other)):
-        found.add((i + 1, j + 1))
-    return found

@@ -1,15 +1,19 @@
-"""Whether a password fits the hash that ``caching_sha2_password`` keeps.
+"""What the servers keep of a password.
 
-Needed in one place: where PASSWORD HISTORY forbids to set the current password once more, and an
-administrator must know whether it is the account's first or second password.
+``mysql_native_password`` keeps ``*`` and SHA1(SHA1(password)) in hexadecimal.
 
-The server keeps ``$A$005$``, 20 bytes of salt, and 43 characters; the number is hexadecimal and
-counts thousands of rounds. It is Ulrich Drepper's SHA-crypt ("Unix crypt using SHA-256 and
-SHA-512", steps named after it) with a longer salt. Source: MySQL, sql/auth/sha2_password.cc.
+``caching_sha2_password`` keeps ``$A$005$``, 20 bytes of salt, and 43 characters; the number is
+hexadecimal and counts thousands of rounds. It is Ulrich Drepper's SHA-crypt ("Unix crypt using
+SHA-256 and SHA-512", steps named after it) with a longer salt. Source: MySQL,
+sql/auth/sha2_password.cc. It is needed in one place: where PASSWORD HISTORY forbids to set the
+current password once more, and an administrator must know whether it is the account's first or
+second password.
 """
 
 import hashlib
 import hmac
+
+NATIVE = "mysql_native_password"
 
 PREFIX = b"$A$"
 ROUNDS_DIGITS = 3
@@ -25,8 +29,20 @@ _GROUPS = (
 )  # fmt: skip
 
 
-def fits(password: str, kept: bytes) -> bool:
-    """Say whether ``password`` is the one whose hash is ``kept``; False for another format."""
+def native_hash(password: str) -> str:
+    """Return what ``mysql_native_password`` keeps. The scheme is the servers', not a choice."""
+    once = hashlib.sha1(password.encode(), usedforsecurity=False).digest()
+    return "*" + hashlib.sha1(once, usedforsecurity=False).hexdigest().upper()
+
+
+def fits(password: str, plugin: str, kept: bytes) -> bool:
+    """Say whether ``kept`` is the plugin's hash of ``password``; False for another format."""
+    if plugin == NATIVE:
+        return hmac.compare_digest(native_hash(password).encode(), kept)
+    return _fits_caching_sha2(password, kept)
+
+
+def _fits_caching_sha2(password: str, kept: bytes) -> bool:
     start = len(PREFIX) + ROUNDS_DIGITS + 1
     try:
         rounds = int(kept[len(PREFIX) : start - 1], 16) * ROUNDS_UNIT
