@@ -263,7 +263,7 @@ def test_database_restarted(lane_on_own_server: LaneOnOwnServer, subject: Subjec
 
     first = lane.tripwire
     rotate(trial, retries=0)
-    messages = [each for each in first.passed if each.channel is Channel.TO_DATABASE]
+    messages = [each for each in first.passed if each.channel is Channel.FROM_DATABASE]
     for boundary in messages[len(messages) // 3 :: len(messages) // 3]:
         at_boundary(trial, boundary, crash)
         lane.service.retries = 3

@@ -33,6 +33,9 @@ class Channel(StrEnum):
     FROM_DATABASE = "from-database"
 
 
+AFTER_AN_EFFECT = frozenset({Channel.ANSWER, Channel.FROM_DATABASE})
+
+
 @dataclass(frozen=True, order=True)
 class Boundary:
     """One moment of a rotation."""
@@ -65,8 +68,9 @@ class Tripwire:
 
         Args:
             kill_at: Where the function is killed, once.
-            look: Called at each boundary; returns what is wrong, None when all is well. It runs
-                while the function waits, so it sees the world exactly as it is at this moment.
+            look: Called at each boundary at which the world may have changed since the last one;
+                returns what is wrong, None when all is well. It runs while the function waits, so
+                it sees the world exactly as it is at this moment.
         """
         with self._lock:
             self.kill_at = kill_at
@@ -123,8 +127,11 @@ class Tripwire:
                 if hit:
                     self.killed = True
                     self._kill()
-                if self.look is not None and (wrong := self.look()) is not None:
-                    self.seen_wrong.append(f"at {boundary}{note}: {wrong}")
+                # Between an effect and the next request or message the world stands still.
+                if self.look is not None and channel in AFTER_AN_EFFECT:
+                    wrong = self.look()
+                    if wrong is not None:
+                        self.seen_wrong.append(f"at {boundary}{note}: {wrong}")
                 return hit
         finally:
             with self._passing:

@@ -231,7 +231,8 @@ class Trial:
         """Say what is wrong after a rotation that has ended well.
 
         Args:
-            taking_over: Whether each user also alters and drops what the other has made.
+            taking_over: Whether the idle user is looked at, too, and each of the two alters and
+                drops what the other has made.
         """
         wrong = []
         service, oracle = self.lane.service, self.lane.oracle
@@ -239,10 +240,10 @@ class Trial:
         pending = service.labels(self.arn).get("AWSPENDING", current.version_id)
         if pending != current.version_id:
             wrong.append("AWSPENDING was left on another version than AWSCURRENT")
-        if not oracle.logs_in(current.username, current.password):
+        if not oracle.accepts(current.username, current.password):
             return [*wrong, f"AWSCURRENT does not log in as {current.username}"]
         wrong += self._wrong_keys() + self._wrong_rights(current, taking_over=taking_over)
-        for username in self.usernames:
+        for username in self.usernames if taking_over else ():
             if username != current.username and oracle.state_of(username) is not None:
                 found = [
                     login

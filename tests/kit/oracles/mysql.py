@@ -96,7 +96,10 @@ LEFT_OBJECTS = ("table", "view", "procedure", "trigger", "event")
 class MySQLOracle(Oracle):
     """Looks at a MySQL server."""
 
-    STATE: ClassVar[str] = "SELECT * FROM mysql.user WHERE user = %s"
+    STATE: ClassVar[str] = (
+        "SELECT concat_ws('|', plugin, authentication_string, account_locked, password_expired,"
+        " ssl_type, max_user_connections, User_attributes) FROM mysql.user WHERE user = %s"
+    )
     ROLES_IN_FORCE: ClassVar[str] = "SELECT role_name FROM information_schema.applicable_roles"
     DEFAULT_ROLE: ClassVar[str] = "SET DEFAULT ROLE readers TO {user}"
     NO_DEFAULT_ROLE: ClassVar[str] = ""
@@ -158,7 +161,7 @@ class MySQLOracle(Oracle):
     def state_of(self, username: str) -> Hashable:
         """Read the account's row."""
         rows = self._by_superuser(self.STATE, username)
-        return tuple(map(str, rows[0])) if rows else None
+        return str(rows[0][0]) if rows else None
 
     def logs_in(self, username: str, password: str) -> bool:
         """Log in afresh."""
