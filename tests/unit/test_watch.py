@@ -44,7 +44,7 @@ MOMENT = timedelta(seconds=1)
 )
 def test_a_secret_is_judged_by_dates_and_labels(secret: "Secret", expected: set[Finding]) -> None:
     """Overdue after a day, stuck after six hours with AWSPENDING on another version."""
-    changed: "Secret" = {"LastChangedDate": NOW - STUCK_AFTER - MOMENT}
+    changed: Secret = {"LastChangedDate": NOW - STUCK_AFTER - MOMENT}
     assert findings({**changed, **secret}, NOW) == expected
 
 
