@@ -173,6 +173,11 @@ IN_STATEMENT: Mapping[int, Meaning] = {
     1820: Meaning(PasswordExpired, "the password has expired", proves_password=True),
     1524: _PLUGIN,
     1699: _PLUGIN,
+    1470: Meaning(
+        StatementFailed,
+        "a name is longer than the server allows",
+        "Choose a shorter name with the tag rotation:second-user.",
+    ),
     3878: Meaning(
         PasswordRejected,
         "an empty password cannot be kept as the second one",

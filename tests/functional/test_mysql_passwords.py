@@ -3,10 +3,9 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
-import pymysql
 import pytest
 
 from local.servers import Server
@@ -40,6 +39,8 @@ from tests.functional.mysql_family import (
 
 OLD = "old-4f1c9e27"
 NEW = "new-8ad03b5e"
+CLEAR = "shown-77d0c1"
+"""The one password that MariaDB's log may show."""
 
 
 @pytest.fixture(params=KINDS)
@@ -391,6 +392,56 @@ def test_passwords_in_the_servers_logs(server: Server) -> None:
         assert password not in log
 
 
+def refuse_hashes(session: MariadbSession | MysqlSession) -> None:
+    """Make the server seem to validate passwords: it refuses hashes (1290), as MariaDB does then.
+
+    The plugins that make it so are not part of the server's own package.
+    """
+    connection = session._connection
+    original = connection._ask
+
+    def ask(purpose: str, statement: str, arguments: Sequence[object], silence: float) -> object:
+        if any(isinstance(each, str) and each.startswith("*") for each in arguments):
+            return 1290
+        return original(purpose, statement, arguments, silence)  # type: ignore[arg-type]
+
+    connection._ask = ask  # type: ignore[method-assign,assignment]
+
+
+@pytest.mark.parametrize("by", ["user", "administrator"])
+def test_server_that_takes_no_hashes(
+    mariadb: Server, by: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A MariaDB server that validates passwords is given the clear one, and that is warned of."""
+    name = new_name()
+    create(mariadb, name, OLD)
+    with session_of(mariadb, name, OLD) if by == "user" else administrator_of(mariadb) as session:
+        refuse_hashes(session)
+        session.change_password(name, CLEAR)
+        if by == "administrator":
+            assert isinstance(session, MariadbSession)
+            session.set_both(name, "third-9c", CLEAR)
+            assert accepts(mariadb, name, "third-9c")
+    assert accepts(mariadb, name, CLEAR)
+    assert "in clear" in caplog.text
+    assert CLEAR not in caplog.text
+
+
+def test_read_only_is_not_taken_for_validation(mariadb: Server) -> None:
+    """The same number for a read-only server does not make the clear password go out."""
+    name = new_name()
+    create(mariadb, name, OLD)
+    with session_of(mariadb, name, OLD) as session:
+        refuse_hashes(session)
+        mariadb.set_read_only(True)
+        try:
+            with pytest.raises(ServerReadOnly):
+                session._change_own("never-sent-5e")
+        finally:
+            mariadb.set_read_only(False)
+    assert "never-sent-5e" not in mariadb.log_text()
+
+
 def test_account_problems(server: Server) -> None:
     """An administrator sees a missing, locked or expired account, and that one is fine."""
     states = {
@@ -555,11 +606,3 @@ def test_server_shuts_down_in_the_middle(server: Server) -> None:
         session.change_password(name, NEW)
     assert not isinstance(caught.value, LoginRefused)
     assert accepts(server, name, OLD)
-
-
-def test_kinds_of_sessions(server: Server) -> None:
-    """MariaDB and MySQL have sessions of their own."""
-    expected = MysqlSession if server.engine == "mysql" else MariadbSession
-    with administrator_of(server) as session:
-        assert type(session) is expected
-        assert isinstance(pymysql.__version__, str)
