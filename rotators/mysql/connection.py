@@ -13,7 +13,6 @@ PyMySQL is told what it would otherwise guess wrongly:
 
 import errno
 import importlib.util
-import logging
 import socket
 import ssl
 import time
@@ -77,8 +76,6 @@ REQUIRE_SSL_HINT = (
     "require_secure_transport, refuse the right password as well without TLS. "
     + error_codes.REFUSED_HINT
 )
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +153,6 @@ def open_connection(login: Login, port: int, trust: Trust, deadline: Deadline) -
     """
     port = port if login.port is None else login.port
     where = f"{login.host}:{port}"
-    if not login.tls:
-        _log.warning("The secret says ssl: false: the login to %s is not encrypted.", where)
     opened = _open_socket(login.host, port, deadline)
     driver: DriverConnection[Cursor] = DriverConnection(
         host=login.host,
