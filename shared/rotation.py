@@ -11,6 +11,10 @@ from shared.settings import Settings, StrategyName, Tag
 from shared.store import SecretStore
 
 
+class Overtaken(Exception):
+    """Another delivery, or another rotation, was at work: what was read may be out of date."""
+
+
 class Rotation:
     """A rotation as one invocation sees it.
 
@@ -42,13 +46,17 @@ class Rotation:
         self._redactor = redactor
         self.refresh()
 
+    def forget_current(self) -> None:
+        """Read AWSCURRENT anew when it is next needed."""
+        self._current: Version | None = None
+        self._current_login: Login | None = None
+
     def refresh(self) -> None:
         """Forget what was read: another delivery may have changed it meanwhile."""
+        self.forget_current()
         self._description: Description | None = None
         self._target: Version | None = None
         self._target_login: Login | None = None
-        self._current: Version | None = None
-        self._current_login: Login | None = None
 
     @property
     def secret_id(self) -> str:
@@ -201,24 +209,58 @@ class Rotation:
             msg = f"AWSCURRENT of {self.secret_id} was edited while its rotation ran."
             raise CurrentChanged(msg)
 
+    def require_not_overtaken(self) -> None:
+        """Make sure that no other rotation ended, and none of this one's twins, since it was read.
+
+        To be called under the database's lock with an AWSCURRENT that was read under it: a delivery
+        that was abandoned, and woke up late, would otherwise change a password that is in use. It
+        costs no call: a rotation that ended leaves AWSPENDING on AWSCURRENT.
+
+        Raises:
+            Overtaken: Begin again with fresh reads.
+        """
+        current = self.current_version
+        if current.id == self.target.id or Stage.PENDING in current.stages:
+            raise Overtaken
+
     def label_before_change(self, version_id: str, *, sure_of_a_label: bool) -> None:
         """Make sure that both versions that may be in use after a crash keep a label (rule 5).
 
         Args:
             version_id: The version that logs in now.
             sure_of_a_label: Whether it keeps a label whatever happens.
+
+        Raises:
+            Overtaken: Another rotation was at work since this one has read the secret.
         """
         if not sure_of_a_label:
-            holder = self.description.holder(Label.LOGS_IN)
-            self.store.move_label(self.secret_id, Label.LOGS_IN, version_id, holder)
-        self.store.move_label(
-            self.secret_id, Label.APPLYING, self.target.id, self._holder_of_applying()
-        )
+            self._move(Label.LOGS_IN, version_id, self.description.holder(Label.LOGS_IN))
+        self._move(Label.APPLYING, self.target.id, self._holder_of_applying())
+
+    def _move(self, label: str, version_id: str, holder: str | None) -> None:
+        """Move a label; where its holder is another one than expected, find out why.
+
+        Every rotation moves APPLYING before it changes anything. So an unexpected holder is the
+        sign of a rotation that overtook this one, and the healthy case needs no call to know that
+        there was none.
+        """
+        if self.store.move_label(self.secret_id, label, version_id, holder):
+            return
+        self._description = None
+        stages = self.description.stages.get(self.target.id, frozenset())
+        unmoved = self.description.holder(Stage.CURRENT) == self.current_version.id
+        holder = self.description.holder(label)
+        if (
+            Stage.PENDING not in stages
+            or not unmoved
+            or not self.store.move_label(self.secret_id, label, version_id, holder)
+        ):
+            raise Overtaken
 
     def _holder_of_applying(self) -> str | None:
         """Return who has APPLYING, without a call in the healthy case: the last rotation's version.
 
-        A wrong guess costs two calls and no more: the store asks the service and tries again.
+        A wrong guess costs two calls and no more.
         """
         if self._description is not None:
             return self._description.holder(Label.APPLYING)

@@ -24,7 +24,7 @@ from shared.errors import (
 from shared.lifecycle import ACTIONS, Action, Standing
 from shared.model import Description, Label, Login, Step
 from shared.passwords import Profile
-from shared.rotation import Rotation
+from shared.rotation import Overtaken, Rotation
 from shared.session import Session
 from shared.settings import Settings, StrategyName, Tag
 from shared.store import SecretStore
@@ -32,7 +32,6 @@ from shared.strategies import (
     NEEDS_ADMINISTRATOR,
     STRATEGIES,
     Databases,
-    Overtaken,
     Strategy,
     choose_strategy,
 )

@@ -172,25 +172,23 @@ class SecretStore:
             return False
         return True
 
-    def move_label(self, secret_id: str, label: str, to: str, holder: str | None) -> None:
+    def move_label(self, secret_id: str, label: str, to: str, holder: str | None) -> bool:
         """Put ``label`` on version ``to``, taking it from ``holder`` if another version has it.
 
-        The service wants the present holder named; when the one that was read is out of date, the
-        labels are read afresh and the move is tried once more.
+        Returns:
+            False when ``holder`` is not the one who has it, which the service insists on: nothing
+            was moved.
 
         Raises:
             UnknownVersion: ``to`` is no version of the secret.
         """
         if holder == to:
-            return
+            return True
         try:
             self._move_label(secret_id, label, to, holder)
         except ClientError:
-            holder = self.describe(secret_id).holder(label)
-            if holder == to:
-                return
-            with _translated(f"UpdateSecretVersionStage of {secret_id}"):
-                self._move_label(secret_id, label, to, holder)
+            return False
+        return True
 
     def promote(self, secret_id: str, version_id: str, current_id: str) -> None:
         """Move AWSCURRENT from ``current_id`` to ``version_id``; done already is success.

@@ -37,7 +37,7 @@ from shared.lifecycle import (
     Source,
 )
 from shared.model import Description, Label, Login, Step
-from shared.rotation import Rotation
+from shared.rotation import Overtaken, Rotation
 from shared.session import Pair, SecondUser, Session, TwoPasswords
 from shared.settings import StrategyName, Tag
 
@@ -60,10 +60,6 @@ PROMOTION_PAUSE_SECONDS = 0.5
 PROMOTION_PATIENCE_ENDS_SECONDS = 2.0
 
 RIGHTS_MANAGED, RIGHTS_UNTOUCHED = "managed", "untouched"
-
-
-class Overtaken(Exception):
-    """Another delivery held the lock: what was read before it may be out of date."""
 
 
 class Databases:
@@ -247,6 +243,7 @@ class SingleUser(Strategy):
         found = find_login(self.databases, rotation)
         if found is None:
             rotation.facts["logged_in_with"] = "ADMINISTRATOR"
+            rotation.forget_current()
             self.reset(rotation)
             return
         source, meaning, version_id, login, session = found
@@ -266,11 +263,16 @@ class SingleUser(Strategy):
             self.promote(rotation)
 
     def reset(self, rotation: Rotation) -> None:
-        """Let the administrator set the password: no guessing, nothing of the user's is needed."""
+        """Let the administrator set the password: no guessing, nothing of the user's is needed.
+
+        AWSCURRENT is read under the lock.
+        """
         pending = rotation.pending
-        rotation.require_same_current()
         with self.databases.connect_administrator(rotation, pending) as session:
             take_lock(session, rotation)
+            rotation.require_not_overtaken()
+            require_same_user(rotation)
+            rotation.require_same_current()
             problem = session.account_problem(pending.username)
             if problem is not None:
                 raise problem
@@ -346,7 +348,6 @@ class SingleUserByAdministrator(SingleUser):
 
     def apply(self, rotation: Rotation) -> None:
         """Let the administrator set the password, prove it, promote."""
-        require_same_user(rotation)
         self.reset(rotation)
 
 
@@ -371,15 +372,18 @@ class AlternatingUsers(Strategy):
         return current.replacing(password=password, username=idle), labels
 
     def apply(self, rotation: Rotation) -> None:
-        """Prepare the idle user; the active one is never touched."""
+        """Prepare the idle user; the active one is never touched.
+
+        Which one is active is read under the lock.
+        """
         pending = rotation.pending
         pair = self._pair(rotation)
-        if rotation.current.username != pair.partner(pending.username):
-            msg = f"AWSCURRENT of {rotation.secret_id} names another user than when it was begun."
-            raise CurrentChanged(msg)
-        rotation.require_same_current()
         with self._administrator(rotation, pair) as session:
             take_lock(session, rotation)
+            rotation.require_not_overtaken()
+            if rotation.current.username != pair.partner(pending.username):
+                raise current_changed(rotation)
+            rotation.require_same_current()
             keeper = second_user(session)
             self._require_ours(rotation, keeper, pair)
             try:
@@ -449,12 +453,12 @@ class DualPassword(Strategy):
 
     def apply(self, rotation: Rotation) -> None:
         """Add the pending password; the current one never stops working."""
-        require_same_user(rotation)
-        rotation.require_same_current()
-        if rotation.pending.administrator_arn is not None:
-            session = self.databases.connect_administrator(rotation, rotation.pending)
-            old = rotation.current.password
+        pending = rotation.pending
+        old: str | None = None
+        if pending.administrator_arn is not None:
+            session = self.databases.connect_administrator(rotation, pending)
         else:
+            require_same_user(rotation)
             found = find_login(self.databases, rotation)
             if found is None:
                 raise no_login_works(rotation)
@@ -463,10 +467,13 @@ class DualPassword(Strategy):
                 session.close()
                 return
             old = login.password
-        pending = rotation.pending
         with session:
             take_lock(session, rotation)
+            rotation.require_not_overtaken()
+            require_same_user(rotation)
+            rotation.require_same_current()
             holder_of_two = two_passwords(session)
+            old = rotation.current.password if old is None else old
             try:
                 holder_of_two.set_both(pending.username, pending.password, old)
             except PasswordRejected:
@@ -487,8 +494,13 @@ STRATEGIES: Mapping[StrategyName, type[Strategy]] = {
 def require_same_user(rotation: Rotation) -> None:
     """Raise CurrentChanged when AWSCURRENT was edited to name another user."""
     if rotation.current.username != rotation.pending.username:
-        msg = f"AWSCURRENT of {rotation.secret_id} names another user than when it was begun."
-        raise CurrentChanged(msg)
+        raise current_changed(rotation)
+
+
+def current_changed(rotation: Rotation) -> RotationError:
+    """Return the error for an AWSCURRENT that was edited to name another user."""
+    msg = f"AWSCURRENT of {rotation.secret_id} names another user than when it was begun."
+    return CurrentChanged(msg)
 
 
 Found = tuple[Source, Meaning, str, Login, Session]

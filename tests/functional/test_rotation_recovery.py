@@ -1,0 +1,472 @@
+"""Rotations that find something broken, or that another one overtakes."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from local.proxy import Proxy
+from local.secretsmanager import ServiceError
+from local.servers import Server
+from rotators.postgres.session import PostgresSession
+from shared import strategies
+from shared.errors import (
+    CurrentChanged,
+    LoginRefused,
+    NoLoginWorks,
+    OutOfTime,
+    PasswordRejected,
+    ProofFailed,
+    ReaderBehind,
+    RotationError,
+    Throttled,
+    Unreachable,
+)
+from shared.strategies import Databases
+from tests.functional.rotations import STEPS, Rotating, RotatingSecret, new_name
+
+POSTGRES_STRATEGIES = ["single-user", "single-user-by-administrator", "alternating-users"]
+
+
+def with_strategy(
+    rotating: Rotating,
+    server: Server,
+    strategy: str,
+    **fields: Any,  # noqa: ANN401 (any JSON value)
+) -> RotatingSecret:
+    """Make a secret that rotates with this strategy."""
+    return rotating.secret(
+        server, strategy=strategy, administrator=strategy != "single-user", **fields
+    )
+
+
+def logged_in_with(rotating: Rotating) -> list[str]:
+    """Return how the setSecret steps so far logged in."""
+    lines = rotating.record.lines()
+    return [line["logged_in_with"] for line in lines if "logged_in_with" in line]
+
+
+@contextmanager
+def promotion_failing(
+    secret: RotatingSecret, code: str = "InternalServiceError", times: int = 1000
+) -> Iterator[list[int]]:
+    """Refuse the request that moves AWSCURRENT so many times; yield which requests were refused."""
+    refused: list[int] = []
+
+    def refuse(operation: str, phase: str, index: int) -> None:
+        moved = secret.service.requests[index - 1].parameters.get("VersionStage")
+        promoting = operation == "UpdateSecretVersionStage" and moved == "AWSCURRENT"
+        if promoting and phase == "before" and len(refused) < times:
+            refused.append(index)
+            raise ServiceError(code, "Not now")
+
+    secret.service.on_request = refuse
+    try:
+        yield refused
+    finally:
+        secret.service.on_request = None
+
+
+# Where no label leads to the password
+
+
+def test_change_that_was_not_promoted(postgres: Server, rotating: Rotating) -> None:
+    """After a change whose promotion was lost, the same token is promoted without another one."""
+    secret = rotating.secret(postgres)
+    token = secret.prepare()
+    secret.step(token, "createSecret")
+    with promotion_failing(secret), pytest.raises(RotationError):
+        secret.step(token, "setSecret")
+    assert not secret.logs_in()
+    assert secret.logs_in("AWSPENDING")
+    secret.step(token, *STEPS)
+    assert secret.label("AWSCURRENT") == token
+    assert secret.logs_in()
+    assert logged_in_with(rotating)[-1] == "PENDING"
+    assert "Recovered" in rotating.record.metrics()
+
+
+@pytest.mark.parametrize("abandoned", [1, 2, 7])
+def test_changes_that_were_abandoned(postgres: Server, rotating: Rotating, abandoned: int) -> None:
+    """However many applied attempts are abandoned, the version that logs in is found at once."""
+    secret = rotating.secret(postgres)
+    for _ in range(abandoned):
+        token = secret.prepare()
+        secret.step(token, "createSecret")
+        # Each attempt makes its change, and is then cut off from Secrets Manager.
+        with promotion_failing(secret), pytest.raises(RotationError):
+            secret.step(token, "setSecret")
+        secret.abandon()
+    refused = postgres.failed_logins()
+    secret.rotate()
+    assert secret.logs_in()
+    assert postgres.failed_logins() - refused <= 4
+
+
+def test_versions_without_a_label(postgres: Server, rotating: Rotating) -> None:
+    """A password that only versions without a label hold is found, newest first, up to a bound."""
+    secret = rotating.secret(postgres)
+    for _ in range(3):
+        secret.edit(password=f"a wrong passw0rd {new_name()}")
+    secret.rotate()
+    assert secret.logs_in()
+    assert logged_in_with(rotating)[-1] == "UNLABELLED"
+
+
+@pytest.mark.parametrize("bound", [1, 3, 5])
+def test_bound_of_refused_logins(postgres: Server, rotating: Rotating, bound: int) -> None:
+    """No more logins are refused in one attempt than the setting allows."""
+    function = rotating.function(postgres, ROTATION_REFUSED_LOGINS=str(bound))
+    secret = rotating.secret(postgres, function=function)
+    for _ in range(bound + 3):
+        secret.edit(password=f"a wrong passw0rd {new_name()}")
+    refused = postgres.failed_logins()
+    error = secret.fails()
+    assert type(error) is NoLoginWorks
+    assert "masterarn" in error.advice
+    assert postgres.failed_logins() - refused == bound
+
+
+def test_same_wrong_password_is_tried_once(postgres: Server, rotating: Rotating) -> None:
+    """Versions that repeat a refused password cost no further refusal."""
+    secret = rotating.secret(postgres)
+    for number in range(8):
+        secret.edit(password="always the same wrong one", number=number)
+    refused = postgres.failed_logins()
+    secret.rotate()
+    assert secret.logs_in()
+    assert postgres.failed_logins() - refused == 2
+
+
+def test_administrator_resets_instead_of_guessing(postgres: Server, rotating: Rotating) -> None:
+    """With an administrator no version beyond the pending one is tried."""
+    secret = rotating.secret(postgres, strategy="single-user", administrator=True)
+    for _ in range(3):
+        secret.edit(password=f"a wrong passw0rd {new_name()}")
+    refused = postgres.failed_logins()
+    secret.rotate()
+    assert secret.logs_in()
+    assert postgres.failed_logins() - refused == 2
+    assert logged_in_with(rotating)[-1] == "ADMINISTRATOR"
+
+
+@pytest.mark.parametrize("text", ["not JSON", "[]", '{"username": "x"}'])
+def test_previous_that_is_not_usable(postgres: Server, rotating: Rotating, text: str) -> None:
+    """An AWSPREVIOUS that is no JSON is passed over; older versions are tried."""
+    secret = rotating.secret(postgres)
+    good = secret.document()
+    secret.store(text)
+    secret.store({**good, "password": "a wrong passw0rd"})
+    secret.rotate()
+    assert secret.logs_in()
+
+
+# A proof that fails
+
+
+def test_proof_that_is_refused(
+    postgres: Server, rotating: Rotating, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the new password is refused, the old one is put back, and logs in."""
+    secret = rotating.secret(postgres)
+    token = secret.prepare()
+    secret.step(token, "createSecret")
+    accepts = Databases.accepts
+
+    def refuse(self: Databases, *arguments: Any) -> bool:  # noqa: ANN401
+        return not accepts(self, *arguments)
+
+    monkeypatch.setattr(Databases, "accepts", refuse)
+    with pytest.raises(ProofFailed):
+        secret.step(token, "setSecret")
+    monkeypatch.undo()
+    assert secret.logs_in()
+    assert not secret.logs_in("AWSPENDING")
+    secret.step(token, *STEPS)
+    assert secret.label("AWSCURRENT") == token
+    assert secret.logs_in()
+
+
+def test_proof_that_cannot_be_had(
+    postgres: Server, rotating: Rotating, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When nobody answers at the proof, the old password is put back by the open session."""
+    secret = rotating.secret(postgres)
+    token = secret.prepare()
+    secret.step(token, "createSecret")
+
+    def silent(*_: Any) -> bool:  # noqa: ANN401
+        raise Unreachable("Nobody answers.")
+
+    monkeypatch.setattr(Databases, "accepts", silent)
+    with pytest.raises(Unreachable):
+        secret.step(token, "setSecret")
+    monkeypatch.undo()
+    assert secret.logs_in()
+
+
+def test_session_that_is_lost_at_the_proof(
+    postgres: Server, rotating: Rotating, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the open session is gone as well, the first error is told, and the retry goes on."""
+    secret = rotating.secret(postgres)
+    token = secret.prepare()
+    secret.step(token, "createSecret")
+
+    def silent(*_: Any) -> bool:  # noqa: ANN401
+        postgres.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s",
+            [secret.username],
+        )
+        raise Unreachable("Nobody answers at the proof.")
+
+    monkeypatch.setattr(Databases, "accepts", silent)
+    with pytest.raises(Unreachable, match="at the proof"):
+        secret.step(token, "setSecret")
+    monkeypatch.undo()
+    secret.step(token, *STEPS)
+    assert secret.logs_in()
+
+
+def test_password_that_the_policy_refuses(
+    postgres: Server, rotating: Rotating, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal by the server's policy says what to change and how to start afresh."""
+
+    def refuse(*_: object) -> None:
+        raise PasswordRejected("The database answered SQLSTATE 22023: password is too easy.")
+
+    secret = rotating.secret(postgres)
+    monkeypatch.setattr(PostgresSession, "_set_password", refuse)
+    error = secret.fails()
+    monkeypatch.undo()
+    assert type(error) is PasswordRejected
+    assert "PASSWORD_LENGTH" in error.advice
+    assert secret.logs_in()
+    secret.abandon()
+    secret.rotate()
+    assert secret.logs_in()
+
+
+# Readers
+
+
+def test_reader_that_follows(postgres: Server, rotating: Rotating) -> None:
+    """Readers that the tag lists must accept the login; those that do not delay nothing."""
+    secret = rotating.secret(postgres, tags={"rotation:reader-hosts": "localhost  localhost"})
+    secret.rotate()
+    assert secret.logs_in()
+
+
+@pytest.mark.parametrize("strategy", POSTGRES_STRATEGIES)
+def test_reader_that_lags_for_ever(
+    postgres: Server, rotating: Rotating, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that goes on refusing stops the promotion; AWSCURRENT logs in all the same."""
+    monkeypatch.setattr(strategies, "READER_PATIENCE_ENDS_SECONDS", 59)
+    monkeypatch.setattr(strategies, "READER_PAUSE_SECONDS", 0.1)
+    secret = with_strategy(
+        rotating, postgres, strategy, tags={"rotation:reader-hosts": "reader.example"}
+    )
+    accepts = Databases.accepts
+
+    def lag(self: Databases, rotation: Any, login: Any) -> bool:  # noqa: ANN401
+        return login.host != "reader.example" and accepts(self, rotation, login)
+
+    monkeypatch.setattr(Databases, "accepts", lag)
+    error = secret.fails()
+    assert type(error) is ReaderBehind
+    assert "rotation:reader-hosts" in error.advice
+    assert secret.logs_in()
+    monkeypatch.setattr(
+        Databases,
+        "accepts",
+        lambda self, rotation, login: accepts(
+            self,
+            rotation,
+            login if login.host != "reader.example" else login.at("localhost", login.port),
+        ),
+    )
+    token = secret.label("AWSPENDING")
+    assert token is not None
+    secret.step(token, *STEPS)
+    assert secret.logs_in()
+
+
+@pytest.mark.parametrize("strategy", POSTGRES_STRATEGIES)
+def test_reader_that_is_gone(postgres: Server, rotating: Rotating, strategy: str) -> None:
+    """A reader that does not answer at all does not shut applications out of the writer."""
+    secret = with_strategy(
+        rotating, postgres, strategy, tags={"rotation:reader-hosts": "gone.invalid"}
+    )
+    error = secret.fails(retried=True)
+    assert isinstance(error, RotationError)
+    assert "gone.invalid" in error.message
+    assert secret.logs_in()
+
+
+# Twins, and rotations that overtake
+
+
+@pytest.mark.parametrize("strategy", POSTGRES_STRATEGIES)
+def test_step_delivered_twice_at_the_same_time(
+    postgres: Server, rotating: Rotating, strategy: str
+) -> None:
+    """Two deliveries of each step at the same time end well, or are retried and then do."""
+    secret = with_strategy(rotating, postgres, strategy)
+    for _ in range(2):
+        token = secret.prepare()
+        for step in STEPS:
+            errors: list[BaseException] = []
+
+            def deliver(step: str = step, token: str = token) -> None:
+                try:
+                    secret.step(token, step)
+                except RotationError as error:
+                    errors.append(error)  # noqa: B023
+
+            twins = [threading.Thread(target=deliver) for _ in range(2)]
+            for twin in twins:
+                twin.start()
+            for twin in twins:
+                twin.join(30)
+            assert len(errors) < 2, errors
+        assert secret.label("AWSCURRENT") == token
+        assert secret.logs_in()
+
+
+@pytest.mark.parametrize("rotated_before", [0, 1])
+@pytest.mark.parametrize("strategy", POSTGRES_STRATEGIES)
+def test_rotation_that_was_overtaken(
+    postgres: Server,
+    rotating: Rotating,
+    strategy: str,
+    rotated_before: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A delivery that wakes up after it was abandoned, and another rotation ended, does no harm.
+
+    It has read the secret and logged in; then it is abandoned, and a new rotation runs from
+    beginning to end before the old delivery takes the lock.
+    """
+    secret = with_strategy(rotating, postgres, strategy)
+    for _ in range(rotated_before):
+        secret.rotate()
+    late = secret.prepare()
+    secret.step(late, "createSecret")
+    lock = PostgresSession.lock
+    overtakers: list[str] = []
+
+    def overtaken(self: PostgresSession, name: str, seconds: float) -> bool:
+        monkeypatch.setattr(PostgresSession, "lock", lock)
+        secret.abandon()
+        overtakers.append(secret.rotate().token)
+        return lock(self, name, seconds)
+
+    monkeypatch.setattr(PostgresSession, "lock", overtaken)
+    with pytest.raises(RotationError):
+        secret.step(late, "setSecret")
+    assert secret.label("AWSCURRENT") == overtakers[0]
+    assert secret.logs_in()
+    secret.rotate()
+    assert secret.logs_in()
+
+
+# The network
+
+
+def test_network_that_falls_silent(postgres: Server, rotating: Rotating) -> None:
+    """A black hole in setSecret ends in an error before Lambda's time is over; a retry goes on."""
+    with Proxy(postgres.host, postgres.port) as proxy:
+        administrator = rotating.administrator(postgres, port=proxy.port)
+        secret = rotating.secret(
+            postgres,
+            administrator=administrator,
+            function=rotating.function(postgres, timeout_seconds=3),
+            port=proxy.port,
+        )
+        token = secret.prepare()
+        secret.step(token, "createSecret")
+        proxy.on_message = lambda _, index: proxy.black_hole() if index > 10 else None
+        with pytest.raises(Unreachable):
+            secret.step(token, "setSecret")
+        proxy.on_message = None
+        proxy.pass_through()
+        secret.step(token, *STEPS)
+        assert secret.label("AWSCURRENT") == token
+        assert secret.logs_in()
+
+
+def test_change_that_has_too_little_time(postgres: Server, rotating: Rotating) -> None:
+    """No change is begun that could not be proven, and undone, in the time that is left."""
+    secret = rotating.secret(postgres, function=rotating.function(postgres, timeout_seconds=5))
+    error = secret.fails()
+    assert type(error) is OutOfTime
+    assert secret.logs_in()
+
+
+def test_throttled_promotion_is_repeated(postgres: Server, rotating: Rotating) -> None:
+    """Between change and promotion applications are shut out: a throttled call is repeated."""
+    secret = rotating.secret(postgres)
+    with promotion_failing(secret, "ThrottlingException", times=5) as throttled:
+        outcome = secret.rotate()
+    assert len(throttled) == 5
+    assert outcome.attempts == 1
+    assert secret.logs_in()
+
+
+def test_promotion_that_stays_throttled(
+    postgres: Server, rotating: Rotating, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When time is nearly over the throttling is told, and the retry promotes."""
+    monkeypatch.setattr(strategies, "PROMOTION_PATIENCE_ENDS_SECONDS", 59)
+    secret = rotating.secret(postgres)
+    with promotion_failing(secret, "ThrottlingException"):
+        assert type(secret.fails()) is Throttled
+    token = secret.label("AWSPENDING")
+    assert token is not None
+    secret.step(token, *STEPS)
+    assert secret.logs_in()
+
+
+def test_stale_reads(postgres: Server, rotating: Rotating) -> None:
+    """Values that read stale for the first reads after a write do not stop a rotation for good."""
+    secret = rotating.secret(postgres)
+    secret.service.stale_reads = 2
+    for _ in range(3):
+        secret.rotate()
+        assert secret.logs_in()
+
+
+def test_wrong_administrator_leaves_the_user_alone(postgres: Server, rotating: Rotating) -> None:
+    """With a broken AWSCURRENT and a refused administrator nothing can be done, nor is."""
+    administrator = rotating.administrator(postgres, password="not his passw0rd")
+    secret = rotating.secret(postgres, strategy="single-user", administrator=administrator)
+    good = secret.document()
+    secret.edit(password="a wrong passw0rd")
+    assert type(secret.fails()) is LoginRefused
+    assert postgres.logs_in(good["username"], good["password"])
+
+
+def test_current_moved_by_hand(postgres: Server, rotating: Rotating) -> None:
+    """AWSCURRENT that an operator moves between the change and the promotion is not overruled."""
+    function = rotating.function(postgres, ROTATION_PROMOTE_IN="finishSecret")
+    secret = rotating.secret(postgres, function=function)
+    secret.service._operations.edit_abandons_rotation = False
+    token = secret.prepare()
+    secret.step(token, *STEPS[:3])
+    moved: list[str | None] = []
+
+    def move(operation: str, phase: str, index: int) -> None:
+        if operation == "UpdateSecretVersionStage" and phase == "before" and not moved:
+            moved.append(None)
+            secret.service.on_request = None
+            secret.edit(added="by an operator")
+
+    secret.service.on_request = move
+    with pytest.raises(CurrentChanged):
+        secret.step(token, "finishSecret")
+    assert moved
+    assert secret.document()["added"] == "by an operator"
