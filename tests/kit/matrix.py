@@ -150,15 +150,15 @@ def storms_of(subject: Subject, boundaries: Boundaries, number: int) -> Iterator
 def run(lane: Lane, task: Task) -> Report:
     """Carry out one chain or storm; what it stumbles over is in the report, too."""
     report = Report()
-    trial = lane.new_trial()
     try:
+        trial = lane.new_trial()
         if isinstance(task, Chain):
             _run_chain(trial, task, report)
         else:
             _run_storm(trial, task, report)
+        report.passwords = trial.passwords
     except Exception:  # noqa: BLE001 - told to whoever waits for the report
         report.wrong.append(f"{task}: {traceback.format_exc()}")
-    report.passwords = trial.passwords
     if shown := lane.passwords_in_log(report.passwords):
         report.wrong.append(f"{task}: {shown} passwords are in the function's log")
     return report

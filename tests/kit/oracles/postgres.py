@@ -1,6 +1,7 @@
 """What a PostgreSQL role may do: by acting as it, and by the catalogues as it sees them."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import LiteralString, cast
 
 import psycopg
@@ -190,11 +191,12 @@ class PostgresOracle(Oracle):
     def make_user(self, name: str, password: str, *, own_two_passwords: bool) -> None:
         """Make a role with grants on tables, columns, a sequence and a function, and settings."""
         del own_two_passwords  # PostgreSQL knows one password
-        self._client.create_user(
-            self.place.administrator, self.place.database, Account(name, password)
-        )
-        self._grant(GRANTS, user=name, database=self.place.database)
-        with self._client.connect(Account(name, password), self.place.database) as session:
+        account = Account(name, password)
+        with self._alone():
+            self._client.create_user(self.place.administrator, self.place.database, account)
+            for statement in GRANTS:
+                self._by_superuser(statement, user=name, database=self.place.database)
+        with self._client.connect(account, self.place.database) as session:
             _tried(session, LEAVE, _names(name))
 
     def set_password(self, name: str, password: str) -> None:
@@ -208,7 +210,9 @@ class PostgresOracle(Oracle):
 
     def change_rights(self, name: str) -> None:
         """Revoke one right on a table and a membership, grant another, change what is set."""
-        self._grant(CHANGED_GRANTS, user=name)
+        with self._alone():
+            for statement in CHANGED_GRANTS:
+                self._by_superuser(statement, user=name)
 
     def state_of(self, username: str) -> Hashable:
         """Read the role's verifier and all else that a login depends on."""
@@ -238,13 +242,15 @@ class PostgresOracle(Oracle):
                 found |= _tried(session, (*TAKE_OVER, *LEAVE), names)
         return found
 
-    def _grant(self, statements: tuple[LiteralString, ...], **names: str) -> None:
-        """Change rights on shared objects, of which PostgreSQL bears one change at a time."""
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other lanes away: PostgreSQL bears one change of an object's rights at a time."""
         assert self._superuser is not None
-        with self._superuser.transaction():
-            self._superuser.execute("SELECT pg_advisory_xact_lock(1)")
-            for statement in statements:
-                self._by_superuser(statement, **names)
+        self._superuser.execute("SELECT pg_advisory_lock(1)")
+        try:
+            yield
+        finally:
+            self._superuser.execute("SELECT pg_advisory_unlock(1)")
 
     def _by_superuser(self, statement: LiteralString, **names: str) -> None:
         assert self._superuser is not None
