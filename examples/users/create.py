@@ -64,7 +64,7 @@ def make_postgres_user(administrator: Secret, user: Secret, trust: Trust) -> Non
         user=administrator.username,
         password=administrator.password,
         connect_timeout=CONNECT_SECONDS,
-        **trust.libpq(tls=True),
+        **trust.libpq(administrator.host, tls=True),
     )
     with psycopg.connect(coordinates) as connection:
         found = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [user.username])

@@ -112,7 +112,7 @@ def log_in(
         application_name=APPLICATION_NAME,
         client_encoding="UTF8",
         require_auth=PASSWORD_METHODS,
-        **trust.libpq(tls=login.tls),
+        **trust.libpq(login.host, tls=login.tls),
     )
     with _memory_file() as trace:
         pgconn = pq.PGconn.connect_start(conninfo.encode())

@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509
 
 from local.certs import CERTS, PUBLIC_ROOTS, certificates, common_name
+from shared.tls import Trust
 
 BUNDLE = CERTS / "bundle.pem"
 PROVENANCE = (CERTS / "README.md").read_text()
@@ -48,6 +49,45 @@ def test_a_region_has_every_authority_rds_offers(
     names = {common_name(authority) for authority in authorities}
     for kind in ("RSA2048", "RSA4096", "ECC384"):
         assert f"Amazon RDS {region} Root CA {kind} G1" in names
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_a_regions_own_file_has_what_vouches_there(region: str) -> None:
+    """For a host name with the Region, its three authorities and the public roots are trusted."""
+    host = f"shop.cluster-ro-abc.{region}.rds.amazonaws.com"
+    file = Trust().file_for(host)
+    assert file.name == f"{region}.pem"
+    own = [f"Amazon RDS {region} Root CA {kind} G1" for kind in ("RSA2048", "RSA4096", "ECC384")]
+    found = [common_name(authority) for authority in certificates(file.read_text())]
+    assert sorted(found) == sorted([*own, *PUBLIC_ROOTS])
+    assert set(certificates(file.read_text())) <= set(certificates(BUNDLE.read_text()))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "db.example.com",
+        "abc.mars-north-1.rds.amazonaws.com",
+        "abc.us-east-2.rds-preview.amazonaws.com",
+        "abc.eu-central-1.rds.amazonaws.com.example.com",
+        "../../abc.eu-central-1/.rds.amazonaws.com",
+    ],
+)
+def test_other_hosts_are_verified_against_the_bundle(host: str) -> None:
+    """A name that does not tell a Region that is known is verified against all authorities."""
+    assert Trust().file_for(host) == BUNDLE
+
+
+def test_a_file_of_the_operators_is_never_replaced() -> None:
+    """DATABASE_CA_FILE holds for RDS hosts, too."""
+    given = CERTS / "regions" / f"{REGIONS[0]}.pem"
+    assert Trust(given).file_for(f"abc.{REGIONS[1]}.rds.amazonaws.com") == given
+
+
+def test_no_file_of_a_region_is_left_over() -> None:
+    """The folder holds the Regions that the provenance names."""
+    assert sorted(path.stem for path in (CERTS / "regions").iterdir()) == REGIONS
 
 
 def test_amazons_public_roots_are_there(authorities: list[x509.Certificate]) -> None:
