@@ -40,12 +40,15 @@ node-environment:
 demo: setup ## watch PostgreSQL, MySQL and MariaDB passwords rotate on real servers
 	@$(PYTHON_HERE) -m local.demo
 
-.PHONY: test test-all test-deploy coverage
+.PHONY: test test-deploy test-matrix test-all coverage
 test: setup ## the tests, under ten minutes
 	@$(PYTHON_HERE) -m pytest -m "not matrix and not deploy"
 
 test-deploy: setup build lambda-environment node-environment ## the built functions, the template and its policies
 	@$(PYTHON_HERE) -m pytest -m deploy
+
+test-matrix: setup ## the long matrices only
+	@$(PYTHON_HERE) -m pytest -m matrix
 
 test-all: setup build lambda-environment node-environment ## everything, the long matrices too
 	@$(PYTHON_HERE) -m pytest
