@@ -20,6 +20,7 @@ WHOLE = [
     {},
     {"SubnetIds": SUBNET, "SecurityGroupIds": GROUP},
     {"SubnetIds": f"{SUBNET}, {SUBNET}", "SecurityGroupIds": f"{GROUP},{GROUP}"},
+    {"SecretsManagerEndpoint": "https://vpce-1.secretsmanager.eu-central-1.vpce.amazonaws.com"},
     {"KeyArn": KEY},
     {"KeyArn": KEY.replace("key/11111111-1111-4111-8111-111111111111", f"key/mrk-{'1' * 32}")},
     {"KeyAdministratorArns": "arn:aws:iam::123456789012:role/team/Keys", "KeyInEveryRegion": "yes"},
@@ -48,6 +49,7 @@ WRONG = [
     ("security group without subnets", {"SecurityGroupIds": GROUP}),
     ("no subnet id", {"SubnetIds": "vpc-0123456789abcdef0", "SecurityGroupIds": GROUP}),
     ("an empty element", {"SubnetIds": f"{SUBNET},", "SecurityGroupIds": GROUP}),
+    ("an endpoint without TLS", {"SecretsManagerEndpoint": "http://vpce-1.example.com"}),
     ("a key's alias", {"KeyArn": "arn:aws:kms:eu-central-1:123456789012:alias/mine"}),
     (
         "administrators of a given key",
