@@ -108,9 +108,13 @@ class Administrators:
         own = self._address(administrator.host, administrator.port) if administrator.host else None
         if own == rotated:
             return rotated
-        endpoints = list(self._endpoints(administrator, arn))
-        if rotated in endpoints and (own is None or own in endpoints):
-            return own or endpoints[0]
+        unproven = {rotated} if own is None else {rotated, own}
+        writer: Address | None = None
+        for endpoint in self._endpoints(administrator, arn):
+            writer = writer or endpoint
+            unproven.discard(endpoint)
+            if not unproven:
+                return own or writer
         where = f"at {own.host}:{own.port}" if own else "where RDS says"
         msg = (
             f"The rotated secret means {rotated.host}:{rotated.port}, its administrator {arn} logs "
@@ -161,6 +165,9 @@ class Administrators:
         yield from self._addresses(instances)
         for instance in instances:
             for replica in instance.get("ReadReplicaDBInstanceIdentifiers", []):
+                if ":" in replica:
+                    # An ARN: the replica is in another Region, where alone it can be looked up.
+                    continue
                 found = rds.describe_db_instances(DBInstanceIdentifier=replica)
                 yield from self._addresses(found["DBInstances"])
 

@@ -34,10 +34,6 @@ class Redactor:
             text = text.replace(form, REPLACEMENT)
         return text
 
-    def forget(self) -> None:
-        """Drop everything; called between two invocations."""
-        self._forms.clear()
-
 
 def _forms(secret: str) -> Iterable[str]:
     yield secret
@@ -46,5 +42,5 @@ def _forms(secret: str) -> Iterable[str]:
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
     yield secret.replace("'", "''")
     yield secret.replace("\\", "\\\\").replace("'", "\\'")
-    yield quote(secret, safe="")
+    yield quote(secret, safe="", errors="surrogatepass")
     yield base64.b64encode(secret.encode("utf-8", "surrogatepass")).decode()

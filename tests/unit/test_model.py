@@ -1,0 +1,310 @@
+"""Events, labels and secrets: whatever comes in, it is read or refused by name."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from shared.errors import BadEvent, BadSecret
+from shared.model import Description, Label, Login, RotationEvent, Stage, Step, Version, is_host
+
+Parsed = TypeVar("Parsed")
+
+PASSWORD = "hunter2 hunter2"
+
+EVENT = {"Step": "setSecret", "SecretId": "arn:secret", "ClientRequestToken": "0" * 36}
+SECRET = {
+    "engine": "postgres",
+    "host": "db.example.com",
+    "port": 5432,
+    "username": "app",
+    "password": PASSWORD,
+    "dbname": "app",
+}
+
+text = st.text(st.characters() | st.sampled_from("\ud800\udfff\0"), max_size=30)
+"""Any characters, halves of surrogate pairs too."""
+
+json_value = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | text,
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(text, children, max_size=4),
+    max_leaves=10,
+)
+
+
+def outcome(parse: Callable[[], Parsed]) -> Parsed | BadEvent | BadSecret:
+    """Return what is parsed, or the refusal; let any other error through."""
+    try:
+        return parse()
+    except (BadEvent, BadSecret) as error:
+        return error
+
+
+def shown(error: Exception) -> str:
+    """Return all that an error shows, its chain included."""
+    assert error.__cause__ is None
+    assert error.__suppress_context__ or error.__context__ is None
+    return f"{error} {error!r}"
+
+
+# Events
+
+
+@given(st.dictionaries(st.sampled_from([*EVENT, "RotationToken", "Other"]), json_value))
+def test_any_event_is_read_or_refused(changes: dict[str, Any]) -> None:
+    """Any JSON value in any field gives an event, or a BadEvent that names a field of it."""
+    event = {**EVENT, **changes}
+    parsed = outcome(lambda: RotationEvent.parse(event))
+    if isinstance(parsed, BadEvent):
+        names = (*EVENT, "RotationToken")
+        assert len([name for name in names if f"Field {name} " in parsed.message]) == 1
+        token = event.get("RotationToken")
+        if isinstance(token, str) and len(token) > 8:
+            assert token not in shown(parsed)
+    else:
+        assert isinstance(parsed, RotationEvent)
+        assert (parsed.step, parsed.secret_id, parsed.token) == (
+            event["Step"],
+            event["SecretId"],
+            event["ClientRequestToken"],
+        )
+        assert parsed.rotation_token == event.get("RotationToken")
+
+
+@pytest.mark.parametrize("event", [None, [], "createSecret", 5, [("Step", "createSecret")]])
+def test_event_that_is_no_object(event: object) -> None:
+    """What is no mapping is refused by its kind."""
+    with pytest.raises(BadEvent, match="not a JSON object"):
+        RotationEvent.parse(event)
+
+
+@pytest.mark.parametrize("field", EVENT)
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [(None, "missing"), ("", "empty"), (" \n", "empty"), (5, "not text"), ("\ud800", "not text")],
+)
+def test_event_says_what_is_wrong_with_a_field(field: str, value: object, found: str) -> None:
+    """Missing, empty and no text are told apart."""
+    with pytest.raises(BadEvent, match=f"Field {field} of the event is {found}"):
+        RotationEvent.parse({**EVENT, field: value})
+
+
+def test_rotation_token_is_not_shown() -> None:
+    """The RotationToken is sensitive: no repr has it."""
+    event = RotationEvent.parse({**EVENT, "RotationToken": "sensitive"})
+    assert event.rotation_token == "sensitive"
+    assert "sensitive" not in repr(event)
+
+
+def test_steps_are_those_of_the_service() -> None:
+    """The four steps by the names that Secrets Manager sends."""
+    assert [step.value for step in Step] == [
+        "createSecret",
+        "setSecret",
+        "testSecret",
+        "finishSecret",
+    ]
+
+
+# Labels
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_pair_is_read_back(first: str, second: str) -> None:
+    """Whatever two users are called, the label names them."""
+    assert Label.read_pair(Label.of_pair(first, second)) == (first, second)
+
+
+@given(text | json_value.map(lambda value: Label.PAIR_PREFIX + json.dumps(value)))
+@example("rotation:pair=")
+@example("rotation:pair=5")
+@example('rotation:pair="ab"')
+@example('rotation:pair={"a": 1, "b": 2}')
+@example('rotation:pair=["a"]')
+@example('rotation:pair=["a", 5]')
+@example("rotation:pair=" + "[" * 100_000)
+def test_label_that_names_no_pair(label: str) -> None:
+    """Any other text is no pair, and no error."""
+    pair = Label.read_pair(label)
+    if pair is not None:
+        assert json.loads(label.removeprefix(Label.PAIR_PREFIX)) == list(pair)
+
+
+# Secrets
+
+
+@given(st.dictionaries(st.sampled_from([*SECRET, "ssl", "masterarn", "other"]), json_value))
+@example({"port": 5432.0})
+@example({"port": "9" * 5000})
+@example({"password": "a\0b c\0d e\0f"})
+@example({"host": "\ud800 half of a pair"})
+def test_any_secret_is_read_or_refused(changes: dict[str, Any]) -> None:
+    """Any JSON value in any field gives a login, or a BadSecret that names a field, no value."""
+    document = {**SECRET, **changes}
+    login = outcome(lambda: Login.parse(json.dumps(document), where="the secret"))
+    if isinstance(login, BadSecret):
+        names = (*SECRET, "ssl", "masterarn")
+        (named,) = [name for name in names if f"`{name}`" in login.message]
+        value = document[named]
+        if isinstance(value, str) and len(value) > 8:
+            assert value not in shown(login)
+        assert PASSWORD not in shown(login)
+    else:
+        assert isinstance(login, Login)
+        assert login.password == document["password"]
+        assert login.document == document
+        if login.password == PASSWORD:
+            assert PASSWORD not in repr(login)
+
+
+@given(json_value, json_value)
+def test_any_json_is_kept(value: Any, other: Any) -> None:  # noqa: ANN401
+    """Every other key keeps its value, its type and its place, over any number of rotations."""
+    document = {"before": other, **SECRET, "between \ud800 ü": value, "after": [value, other]}
+    login = Login.parse(json.dumps(document), where="the secret")
+    stored = login.replacing(password="new").replacing(password="newer", username="other").to_json()
+    stored.encode()
+    after = json.loads(stored)
+    assert list(after) == list(document)
+    expected = {**document, "password": "newer", "username": "other"}
+    assert json.dumps(after) == json.dumps(expected)
+
+
+@given(text)
+def test_any_text_is_read_or_refused(value: str) -> None:
+    """Text that is no JSON object is refused without showing any of it."""
+    try:
+        Login.parse(value, where="the secret")
+    except BadSecret as error:
+        assert len(value) < 9 or value not in shown(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize("depth", [10, 300, 400, 450, 480, 490, 900, 990, 2000, 100_000])
+def test_deep_secret_is_kept_or_refused(depth: int) -> None:
+    """A value nested beyond what Python can read is refused, never half-read."""
+    nested = json.dumps(SECRET)[:-1] + ', "deep": ' + "[" * depth + "]" * depth + "}"
+    try:
+        login = Login.parse(nested, where="the secret")
+    except BadSecret as error:
+        assert depth > 200, error  # noqa: PT017
+    else:
+        assert login.replacing(password="new").to_json().count("[") == depth
+        assert login.same_but_credentials(login.replacing(password="new"))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 5000])
+def test_numbers_that_would_not_come_back(number: str) -> None:
+    """What Python would store as something else is refused as no JSON."""
+    with pytest.raises(BadSecret, match="not valid JSON"):
+        Login.parse(json.dumps(SECRET)[:-1] + f', "n": {number}}}', where="the secret")
+
+
+def test_text_is_stored_as_it_is() -> None:
+    """Non-ASCII characters are stored unescaped: a large value stays below the service's limit."""
+    login = Login.parse(json.dumps({**SECRET, "note": "ü" * 1000}), where="the secret")
+    assert "ü" * 1000 in login.to_json()
+
+
+@pytest.mark.parametrize(
+    ("stored", "port"),
+    [(5433, 5433), ("5433", 5433), (None, None), ("", None), (1, 1), (65535, 65535)],
+)
+def test_port_as_operators_store_it(stored: object, port: int | None) -> None:
+    """A number, a number as text, or nothing."""
+    assert Login.parse(json.dumps({**SECRET, "port": stored}), where="x").port == port
+
+
+@pytest.mark.parametrize(
+    ("stored", "tls"),
+    [
+        (True, True),
+        ("true", True),
+        ("TRUE", True),
+        ("1", True),
+        (None, True),
+        ("", True),
+        (False, False),
+        ("false", False),
+        ("False", False),
+        ("0", False),
+    ],
+)
+def test_tls_unless_it_clearly_says_no(stored: object, tls: bool) -> None:
+    """Only false switches TLS off; nothing and the empty text leave it on."""
+    assert Login.parse(json.dumps({**SECRET, "ssl": stored}), where="x").tls is tls
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "db.example.com", "10.0.0.1", "fe80::1%eth0", "Db_1.ünïcode.example"]
+)
+def test_hosts(host: str) -> None:
+    """Names and addresses are hosts."""
+    assert is_host(host)
+
+
+@pytest.mark.parametrize("host", ["/tmp", "a b", "a,b", "@x", "a\nb", "a\\b", "a'b", "a\u2003b"])  # noqa: S108
+def test_what_is_no_host(host: str) -> None:
+    """Paths, lists, spaces and control characters are not."""
+    assert not is_host(host)
+
+
+def test_login_of_a_managed_administrator() -> None:
+    """A secret that RDS manages has neither host nor port."""
+    login = Login.parse('{"username": "a", "password": "b"}', where="x", host_required=False)
+    assert (login.host, login.port, login.engine, login.tls) == ("", None, "", True)
+    with pytest.raises(BadSecret, match="`host`"):
+        Login.parse('{"username": "a", "password": "b"}', where="x")
+
+
+def test_login_at_another_address() -> None:
+    """A reader's login differs in its address only, and is stored nowhere."""
+    login = Login.parse(json.dumps(SECRET), where="x")
+    reader = login.at("reader.example.com", None)
+    assert (reader.host, reader.port, reader.password) == (
+        "reader.example.com",
+        None,
+        login.password,
+    )
+    assert reader.document == login.document
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({}, True),
+        ({"password": "other"}, True),
+        ({"username": "other"}, True),
+        ({"host": "other"}, False),
+        ({"added": None}, False),
+        ({"port": "5432"}, False),
+    ],
+)
+def test_same_but_credentials(change: Mapping[str, Any], same: bool) -> None:
+    """Two values are the same rotation's if they differ in user and password only."""
+    one = Login.parse(json.dumps(SECRET), where="x")
+    other = Login.parse(json.dumps({**SECRET, **change}), where="x")
+    assert one.same_but_credentials(other) is same
+    assert other.same_but_credentials(one) is same
+
+
+def test_version_shows_no_value() -> None:
+    """A version's repr has no text of it; its login is read on demand."""
+    version = Version("id", frozenset({Stage.CURRENT}), json.dumps(SECRET))
+    assert "hunter2" not in repr(version)
+    assert version.login("x").username == "app"
+
+
+def test_holder_of_a_label() -> None:
+    """A label's holder is found, or there is none."""
+    description = Description(
+        "arn", {"v1": frozenset({"a", "b"}), "v2": frozenset()}, {}, True, None
+    )
+    assert description.holder("b") == "v1"
+    assert description.holder("c") is None

@@ -1,0 +1,180 @@
+"""Generated passwords, and the variables that shape them."""
+
+import string
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import BadSetting
+from shared.passwords import (
+    CLASSES,
+    DEFAULT_EXCLUDED,
+    DEFAULT_LENGTH,
+    PasswordPolicy,
+    Profile,
+    read_flag,
+)
+
+EVERYTHING = set("".join(CLASSES.values()))
+
+
+def policy(profile: Profile | None = None, **environment: str) -> PasswordPolicy:
+    """Read a policy from these variables."""
+    return PasswordPolicy.from_environment(environment, profile or Profile())
+
+
+def characters(found: PasswordPolicy, passwords: int = 200) -> set[str]:
+    """Return the characters of many passwords."""
+    return set("".join(found.generate() for _ in range(passwords)))
+
+
+def test_defaults() -> None:
+    """32 characters of all classes, without those that break URIs and shells."""
+    found = policy()
+    password = found.generate()
+    assert len(password) == DEFAULT_LENGTH
+    assert characters(found) == EVERYTHING - set(DEFAULT_EXCLUDED)
+    for members in CLASSES.values():
+        assert set(password) & set(members)
+
+
+def test_classes_are_all_printable_characters() -> None:
+    """The classes are disjoint, and printable ASCII but the space together."""
+    assert "".join(sorted("".join(CLASSES.values()))) == "".join(map(chr, range(33, 127)))
+
+
+@pytest.mark.parametrize("word", CLASSES)
+def test_class_excluded(word: str) -> None:
+    """Each EXCLUDE_ variable takes its class away and no other."""
+    found = policy(None, **{f"EXCLUDE_{word}": "true", "EXCLUDE_CHARACTERS": ""})
+    assert characters(found) == EVERYTHING - set(CLASSES[word])
+
+
+@pytest.mark.parametrize("word", CLASSES)
+def test_class_required(word: str) -> None:
+    """Each class that is left occurs in every password, short ones too."""
+    found = policy(PASSWORD_LENGTH="8")
+    assert all(set(found.generate()) & set(CLASSES[word]) for _ in range(200))
+
+
+def test_class_not_required() -> None:
+    """With REQUIRE_EACH_INCLUDED_TYPE=false a password may lack a class."""
+    found = policy(PASSWORD_LENGTH="8", REQUIRE_EACH_INCLUDED_TYPE="false")
+    assert not all(set(found.generate()) & set(string.digits) for _ in range(200))
+
+
+def test_characters_excluded() -> None:
+    """EXCLUDE_CHARACTERS takes the place of the default exclusions."""
+    assert characters(policy(EXCLUDE_CHARACTERS="")) == EVERYTHING
+    assert characters(policy(EXCLUDE_CHARACTERS="abc123!")) == EVERYTHING - set("abc123!")
+
+
+def test_class_emptied_by_excluded_characters_is_not_required() -> None:
+    """A class of which nothing is left is no class: the policy stays possible."""
+    found = policy(EXCLUDE_CHARACTERS=string.digits)
+    assert len(found.classes) == 3
+    assert not characters(found) & set(string.digits)
+
+
+def test_engine_s_limits() -> None:
+    """What the engine cannot take is left out, and its longest password is the limit."""
+    profile = Profile(longest=20, forbidden="!#")
+    assert not characters(policy(profile)) & set("!#")
+    assert len(policy(profile).generate()) == 20
+    assert len(policy(profile, PASSWORD_LENGTH="20").generate()) == 20
+    with pytest.raises(BadSetting, match="8 to 20"):
+        policy(profile, PASSWORD_LENGTH="21")
+
+
+@pytest.mark.parametrize("length", ["8", "40", "4096"])
+def test_length(length: str) -> None:
+    """PASSWORD_LENGTH is obeyed from 8 to 4096."""
+    assert len(policy(PASSWORD_LENGTH=length).generate()) == int(length)
+
+
+@pytest.mark.parametrize("length", ["7", "0", "-8", "4097", "8.0", "eight", " 8", "٨", "9" * 5000])
+def test_impossible_length(length: str) -> None:
+    """Any other length is refused by name."""
+    with pytest.raises(BadSetting, match="PASSWORD_LENGTH"):
+        policy(PASSWORD_LENGTH=length)
+
+
+def test_nothing_left_to_draw_from() -> None:
+    """Excluding everything is refused by name."""
+    with pytest.raises(BadSetting, match="EXCLUDE_"):
+        policy(EXCLUDE_CHARACTERS="".join(EVERYTHING))
+    with pytest.raises(BadSetting, match="EXCLUDE_"):
+        policy(None, **{f"EXCLUDE_{word}": "true" for word in CLASSES})
+
+
+NO = [(word, False) for word in ("false", "FALSE", "0", "no", "")]
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [(word, True) for word in ("true", "True", " 1 ", "yes")] + NO,
+)
+def test_flags(text: str, meaning: bool) -> None:
+    """Yes and no in the usual spellings."""
+    assert read_flag({"FLAG": text}, "FLAG", default=not meaning) is meaning
+
+
+def test_flag_that_is_not_set() -> None:
+    """A variable that is not set has its default."""
+    assert read_flag({}, "FLAG", default=True) is True
+    assert read_flag({}, "FLAG", default=False) is False
+
+
+@pytest.mark.parametrize("text", ["2", "maybe", "on ly", "ja"])
+def test_flag_that_says_neither(text: str) -> None:
+    """Anything else is refused by name."""
+    with pytest.raises(BadSetting, match="FLAG"):
+        read_flag({"FLAG": text}, "FLAG", default=True)
+
+
+def test_every_character_is_equally_likely() -> None:
+    """No character, and no place of a class, is preferred: chi-squared stays in bounds.
+
+    With 88 degrees of freedom 180 is exceeded once in a hundred million runs.
+    """
+    found = policy(REQUIRE_EACH_INCLUDED_TYPE="false")
+    alphabet = "".join(found.classes)
+    counts = Counter("".join(found.generate() for _ in range(600)))
+    expected = 600 * DEFAULT_LENGTH / len(alphabet)
+    assert sum((counts[c] - expected) ** 2 / expected for c in alphabet) < 180
+
+
+def test_required_classes_have_no_fixed_place() -> None:
+    """A class that occurs once may stand anywhere."""
+    found = policy(PASSWORD_LENGTH="8", EXCLUDE_CHARACTERS=string.digits[1:])
+    places = Counter(found.generate().index("0") for _ in range(600))
+    assert set(places) == set(range(8))
+
+
+def test_passwords_differ() -> None:
+    """No password comes twice."""
+    found = policy(PASSWORD_LENGTH="16")
+    assert len({found.generate() for _ in range(1000)}) == 1000
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["PASSWORD_LENGTH", "EXCLUDE_CHARACTERS", "REQUIRE_EACH_INCLUDED_TYPE"]
+            + [f"EXCLUDE_{word}" for word in CLASSES]
+        ),
+        st.sampled_from(["true", "false", "", "8", "12", "abc", string.printable[:60]]) | st.text(),
+    )
+)
+def test_any_variables_give_a_policy_or_are_refused(environment: dict[str, str]) -> None:
+    """Whatever the variables say, passwords follow them, or one is named."""
+    try:
+        found = PasswordPolicy.from_environment(environment, Profile())
+    except BadSetting:
+        return
+    password = found.generate()
+    assert len(password) == found.length
+    excluded = environment.get("EXCLUDE_CHARACTERS", DEFAULT_EXCLUDED)
+    assert not set(password) & set(excluded)
