@@ -200,9 +200,8 @@ class TestFunctions:
             resource,
             context,
             identity_policies=stack.identity_policies(f"{rotator}Role"),
-            resource_policy={stack.arn("Key"): stack.policy("Key"), OTHER_KEY: OPEN_KEY}.get(
-                resource
-            ),
+            # The functions' own policies have to hold back what an open key would not.
+            resource_policy=OPEN_KEY if ":key/" in resource else None,
         )
 
     @pytest.mark.parametrize("action", ROTATES)
@@ -334,11 +333,14 @@ class TestFunctions:
         self, simulator: Simulator, stack: Stack, plain_stack: Stack, rotator: str
     ) -> None:
         """Lambda may attach the function to the subnets; the function's own code may not."""
-        action = "ec2:DeleteNetworkInterface"
         by_code = {"lambda:SourceFunctionArn": stack.arn(f"{rotator}Rotator")}
-        assert self._allows(simulator, stack, rotator, action, INTERFACE)
-        assert not self._allows(simulator, stack, rotator, action, INTERFACE, by_code)
-        assert not self._allows(simulator, plain_stack, rotator, action, INTERFACE)
+        for action, resource in (
+            ("ec2:DeleteNetworkInterface", INTERFACE),
+            ("ec2:DescribeNetworkInterfaces", "*"),
+        ):
+            assert self._allows(simulator, stack, rotator, action, resource)
+            assert not self._allows(simulator, stack, rotator, action, resource, by_code)
+            assert not self._allows(simulator, plain_stack, rotator, action, resource)
 
     def test_are_invoked_by_secrets_manager_for_this_account_only(
         self, stack: Stack, rotator: str
@@ -360,6 +362,12 @@ def test_the_check_lists_secrets_and_reads_none(simulator: Simulator, stack: Sta
     assert simulator.allows(role, "secretsmanager:ListSecrets", "*", identity_policies=policies)
     for action in ("secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"):
         assert not simulator.allows(role, action, SECRET, identity_policies=policies)
+    for name, allowed in (("Watch", True), ("PostgresRotator", False)):
+        group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/rotation/{name}"
+        stream = f"{group}:log-stream:x"
+        assert allowed is simulator.allows(
+            role, "logs:PutLogEvents", stream, identity_policies=policies
+        )
 
 
 class TestKey:
@@ -484,20 +492,25 @@ class TestKey:
     ) -> None:
         """CloudTrail may use the key for the stack's trail, if the stack makes one."""
         trails = f"arn:aws:cloudtrail:{REGION}:{ACCOUNT}:trail"
-        cloudtrail = "cloudtrail.amazonaws.com"
-        for trail, allowed in ((f"{trails}/rotation", True), (f"{trails}/other", False)):
-            context = {"aws:SourceArn": trail, f"{CONTEXT}aws:cloudtrail:arn": trail}
-            for action, given in (
-                ("kms:GenerateDataKey", context),
-                ("kms:DescribeKey", {"aws:SourceArn": trail}),
-            ):
-                assert allowed is self._allows(simulator, stack, action, given, cloudtrail)
-                assert not self._allows(simulator, plain_stack, action, given, cloudtrail)
-            reading = {
-                "kms:ViaService": f"s3.{REGION}.amazonaws.com",
-                f"{CONTEXT}aws:cloudtrail:arn": trail,
-            }
-            assert allowed is self._allows(simulator, stack, "kms:Decrypt", reading)
+        source, written = "aws:SourceArn", f"{CONTEXT}aws:cloudtrail:arn"
+        own, other = f"{trails}/rotation", f"{trails}/other"
+        for action, context, allowed in (
+            ("kms:GenerateDataKey", {source: own, written: own}, True),
+            ("kms:GenerateDataKey", {source: own, written: other}, False),
+            ("kms:GenerateDataKey", {source: other, written: own}, False),
+            ("kms:DescribeKey", {source: own}, True),
+            ("kms:DescribeKey", {source: other}, False),
+        ):
+            service = "cloudtrail.amazonaws.com"
+            assert allowed is self._allows(simulator, stack, action, context, service)
+            assert not self._allows(simulator, plain_stack, action, context, service)
+        storage = {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}
+        for context, allowed in (
+            ({**storage, written: own}, True),
+            ({**storage, written: other}, False),
+            ({written: own}, False),
+        ):
+            assert allowed is self._allows(simulator, stack, "kms:Decrypt", context)
 
 
 def test_the_topic_takes_messages_of_this_account_only(simulator: Simulator, stack: Stack) -> None:
