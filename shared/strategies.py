@@ -260,7 +260,7 @@ class SingleUser(Strategy):
                 self.change(rotation, session, old=login.password)
             else:
                 self.require_readers(rotation, rotation.pending)
-            self.promote(rotation)
+            self.promote(rotation, session)
 
     def reset(self, rotation: Rotation) -> None:
         """Let the administrator set the password: no guessing, nothing of the user's is needed.
@@ -277,7 +277,7 @@ class SingleUser(Strategy):
             if problem is not None:
                 raise problem
             self.change(rotation, session, old=rotation.current.password)
-            self.promote(rotation)
+            self.promote(rotation, session)
 
     def change(self, rotation: Rotation, session: Session, *, old: str) -> None:
         """Change the password and prove it; put ``old`` back when the proof fails.
@@ -323,10 +323,11 @@ class SingleUser(Strategy):
         except RotationError as error:
             rotation.facts["put_back"] = type(error).__name__
 
-    def promote(self, rotation: Rotation) -> None:
+    def promote(self, rotation: Rotation, session: Session) -> None:
         """Promote at once, unless the function is set to leave that to finishSecret.
 
         Applications are shut out until it is done: a throttled call is repeated while time allows.
+        If AWSCURRENT was edited just now they would stay so: the database follows AWSCURRENT.
         """
         if rotation.settings.promote_in is not Step.SET:
             return
@@ -337,6 +338,11 @@ class SingleUser(Strategy):
                 if rotation.deadline.remaining() < PROMOTION_PATIENCE_ENDS_SECONDS:
                     raise
                 rotation.deadline.pause(PROMOTION_PAUSE_SECONDS)
+            except CurrentChanged:
+                rotation.forget_current()
+                if rotation.current.username == rotation.pending.username:
+                    self._put_back(rotation, session, rotation.current.password)
+                raise
             else:
                 return
 

@@ -1,0 +1,593 @@
+"""Turns of a rotation that a real database takes too seldom: on an engine in memory."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, cast
+from uuid import uuid4
+
+import pytest
+
+from local.secretsmanager import SecretsManagerService
+from shared import rotation as rotation_module
+from shared import strategies
+from shared.deadline import Deadline
+from shared.errors import (
+    AccountLocked,
+    CapabilityMissing,
+    CurrentChanged,
+    DatabaseError,
+    ForeignPending,
+    LockTimeout,
+    LoginRefused,
+    NameTooLong,
+    NoLoginWorks,
+    PasswordRejected,
+    ProofFailed,
+    RotationError,
+    ServerBusy,
+    ValueNotReadable,
+)
+from shared.lifecycle import Source, Standing
+from shared.model import Description, Login, RotationEvent, Stage, Step, Version
+from shared.passwords import Profile
+from shared.redaction import Redactor
+from shared.rotation import Rotation
+from shared.rotator import OVERTAKEN_ROUNDS
+from shared.runtime import Clients, handler_for
+from shared.session import Pair, Session
+from shared.settings import Settings
+from shared.store import SecretStore
+from tests.conformance.simulated import Account, Database, SimulatedRotator, SimulatedSession
+
+STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
+FIRST = "the First passw0rd"
+
+
+class Hooks:
+    """What happens at a turn of the session; nothing unless a test says so."""
+
+    def __init__(self) -> None:
+        self.waits = 0
+        self.on_lock: Callable[[], None] = lambda: None
+        self.on_change: Callable[[str, str], None] = lambda username, password: None
+        self.on_connect: Callable[[Login], None] = lambda login: None
+        self.problem: DatabaseError | None = None
+
+
+class HookedSession(SimulatedSession):
+    """A session that tells its hooks."""
+
+    hooks: ClassVar[Hooks]
+
+    def lock(self, name: str, seconds: float) -> bool:
+        """Take the lock, after waiting if the hooks say so."""
+        self.hooks.on_lock()
+        self.hooks.waits -= 1
+        return self.hooks.waits >= 0
+
+    def change_password(self, username: str, password: str) -> None:
+        """Change it, unless the hooks object."""
+        self.hooks.on_change(username, password)
+        super().change_password(username, password)
+
+    def prepare(self, idle: str, password: str, pair: Pair, *, rights: bool) -> None:
+        """Prepare, unless the hooks object."""
+        self.hooks.on_change(idle, password)
+        super().prepare(idle, password, pair, rights=rights)
+
+    def set_both(self, username: str, new: str, old: str) -> None:
+        """Set both, unless the hooks object."""
+        self.hooks.on_change(username, new)
+        super().set_both(username, new, old)
+
+    def account_problem(self, username: str) -> DatabaseError | None:
+        """Tell the problem that the hooks have."""
+        return self.hooks.problem or super().account_problem(username)
+
+
+class HookedRotator(SimulatedRotator):
+    """Opens hooked sessions."""
+
+    hooks: ClassVar[Hooks]
+
+    def connect(self, login: Login, deadline: Deadline) -> SimulatedSession:
+        """Log in, unless the hooks object."""
+        self.hooks.on_connect(login)
+        super().connect(login, deadline).close()
+        return HookedSession(self.database, login.username)
+
+
+class World:
+    """A service, a database, and one secret in it."""
+
+    def __init__(self, service: SecretsManagerService, strategy: str, **fields: Any) -> None:  # noqa: ANN401
+        self.service = service
+        self.hooks = HookedSession.hooks = HookedRotator.hooks = Hooks()
+        self.database = HookedRotator.database = Database(
+            {"app": Account([FIRST]), "administrator": Account(["the admin's passw0rd"])}
+        )
+        login = {"host": "h", "username": "app", "password": FIRST, **fields}
+        if strategy in {"single-user-by-administrator", "alternating-users", "dual"}:
+            login["masterarn"] = service.create_secret(
+                "administrator",
+                {"host": "h", "username": "administrator", "password": "the admin's passw0rd"},
+            )
+        tag = "dual-password" if strategy.startswith("dual") else strategy
+        self.arn = service.create_secret("app", login, tags={"rotation:strategy": tag})
+        function = service.register("rotator", handler_for(HookedRotator, {}))
+        service.enable_rotation(self.arn, function)
+
+    def begin(self) -> str:
+        """Begin a rotation, and carry out createSecret."""
+        self.service.prepare_rotation(self.arn, token := str(uuid4()))
+        self.step(token, "createSecret")
+        return token
+
+    def step(self, token: str, *steps: str) -> None:
+        """Carry out these steps."""
+        for step in steps:
+            self.service.invoke_step(self.arn, token, step)
+
+    def rotate(self) -> str:
+        """Rotate; raise what a step raised."""
+        return self.service.rotate(self.arn).check().token
+
+    def login(self, stage: str = "AWSCURRENT") -> tuple[str, str]:
+        """Return user and password of the version with that label."""
+        document = json.loads(self.service.value(self.arn, stage=stage))
+        return document["username"], document["password"]
+
+    def logs_in(self, stage: str = "AWSCURRENT") -> bool:
+        """Tell whether the version with that label logs in."""
+        return self.database.accepts(*self.login(stage))
+
+
+ALL = ["single-user", "single-user-by-administrator", "alternating-users", "dual", "dual-by-itself"]
+
+
+@pytest.fixture
+def service() -> Iterator[SecretsManagerService]:
+    """Secrets Manager without retries: what a step raises is what a test sees."""
+    with SecretsManagerService(retries=0) as service:
+        yield service
+
+
+@pytest.fixture(params=ALL)
+def world(request: pytest.FixtureRequest, service: SecretsManagerService) -> World:
+    """A world for each strategy in turn."""
+    return World(service, request.param)
+
+
+def test_healthy_rotations(world: World) -> None:
+    """Every strategy works on this engine, and nobody is refused."""
+    for _ in range(4):
+        world.rotate()
+        assert world.logs_in()
+    assert world.database.refused == 0
+
+
+# What comes late
+
+
+def test_late_deliveries(world: World) -> None:
+    """All steps of a promoted version succeed, also when the next rotation has begun."""
+    token = world.rotate()
+    world.step(token, *STEPS)
+    following = world.begin()
+    world.step(token, *STEPS)
+    world.step(following, "setSecret", "testSecret", "finishSecret")
+    assert world.logs_in()
+
+
+# The lock
+
+
+def test_delivery_that_waited_reads_afresh(world: World) -> None:
+    """A delivery that had to wait begins again, and finds what its twin has done."""
+    token = world.begin()
+    world.hooks.waits = 1
+    world.step(token, "setSecret", "testSecret", "finishSecret")
+    assert world.service.labels(world.arn)["AWSCURRENT"] == token
+    assert world.logs_in()
+
+
+def test_delivery_whose_twin_finished(world: World) -> None:
+    """A delivery that waited for a twin which did everything has nothing left to do."""
+    token = world.begin()
+
+    def twin() -> None:
+        world.hooks.on_lock = lambda: None
+        world.step(token, "setSecret", "testSecret", "finishSecret")
+        world.hooks.waits = 1
+
+    world.hooks.on_lock = twin
+    world.step(token, "setSecret")
+    assert world.service.labels(world.arn)["AWSCURRENT"] == token
+    assert world.logs_in()
+
+
+def test_delivery_that_always_waits(world: World) -> None:
+    """After a few rounds it gives up, with an error that the service may retry."""
+    token = world.begin()
+    world.hooks.waits = OVERTAKEN_ROUNDS
+    with pytest.raises(LockTimeout):
+        world.step(token, "setSecret")
+    world.hooks.waits = 0
+    world.step(token, *STEPS)
+    assert world.logs_in()
+
+
+@pytest.mark.parametrize("strategy", [each for each in ALL if each != "dual-by-itself"])
+def test_delivery_that_was_overtaken(service: SecretsManagerService, strategy: str) -> None:
+    """An abandoned delivery that wakes up when another rotation has ended does no harm."""
+    world = World(service, strategy)
+    for _ in range(2):
+        late = world.begin()
+
+        def overtake(late: str = late) -> None:
+            world.hooks.on_lock = lambda: None
+            service.abandon(world.arn, late)
+            world.rotate()
+
+        world.hooks.on_lock = overtake
+        with pytest.raises(RotationError):
+            world.step(late, "setSecret")
+        assert world.logs_in()
+
+
+# Policies and proofs
+
+
+@pytest.mark.parametrize("in_force", [True, False])
+def test_password_that_the_policy_refuses(world: World, in_force: bool) -> None:
+    """A refusal counts unless the password is in force already, as after a lost answer."""
+    token = world.begin()
+
+    def refuse(username: str, password: str) -> None:
+        if in_force:
+            account = world.database.accounts.setdefault(username, Account([], mark=world.arn))
+            account.passwords.insert(0, password)
+        raise PasswordRejected("The policy refuses it.")
+
+    # Found in force by the search, the password would not be set at all.
+    world.hooks.on_change = refuse
+    if in_force:
+        world.step(token, "setSecret")
+        world.hooks.on_change = lambda username, password: None
+        world.step(token, "testSecret", "finishSecret")
+        assert world.service.labels(world.arn)["AWSCURRENT"] == token
+    else:
+        with pytest.raises(PasswordRejected):
+            world.step(token, "setSecret")
+    assert world.logs_in()
+
+
+def test_proof_that_is_refused(world: World) -> None:
+    """A new password that does not log in is never promoted; AWSCURRENT goes on logging in."""
+    token = world.begin()
+    username, password = world.login("AWSPENDING")
+
+    def refuse(login: Login) -> None:
+        if login.username == username and login.password == password:
+            raise LoginRefused("Not that one.")
+
+    world.hooks.on_connect = refuse
+    with pytest.raises(ProofFailed):
+        world.step(token, "setSecret")
+    assert world.service.labels(world.arn)["AWSCURRENT"] != token
+    assert world.logs_in()
+
+
+def test_proof_that_the_account_s_state_explains(service: SecretsManagerService) -> None:
+    """The administrator's look at the idle user tells why it is refused."""
+    world = World(service, "alternating-users")
+    token = world.begin()
+    _, password = world.login("AWSPENDING")
+
+    def refuse(login: Login) -> None:
+        if login.password == password:
+            raise LoginRefused("Not that one.")
+
+    world.hooks.on_connect = refuse
+    world.hooks.problem = AccountLocked("It is locked.")
+    with pytest.raises(AccountLocked):
+        world.step(token, "setSecret")
+
+
+@pytest.mark.parametrize("proves", [True, False])
+def test_limit_that_only_the_right_password_meets(world: World, proves: bool) -> None:
+    """A limit that proves the password is a proof; one that does not is an error."""
+    token = world.begin()
+    _, password = world.login("AWSPENDING")
+
+    def limit(login: Login) -> None:
+        if login.password == password:
+            raise ServerBusy("Too many.", proves_password=proves)
+
+    world.hooks.on_connect = limit
+    if proves:
+        world.step(token, "setSecret", "testSecret", "finishSecret")
+    else:
+        with pytest.raises(ServerBusy):
+            world.step(token, "setSecret")
+    assert world.logs_in()
+
+
+def test_history_that_forbids_the_way_back(service: SecretsManagerService) -> None:
+    """When the old password is refused at the put-back, that is told; the retry promotes."""
+    world = World(service, "single-user")
+    token = world.begin()
+    _, pending = world.login("AWSPENDING")
+
+    def refuse(login: Login) -> None:
+        if login.password == pending:
+            raise LoginRefused("Not that one.")
+
+    def history(username: str, password: str) -> None:
+        if password == FIRST:
+            raise PasswordRejected("It was used before.")
+
+    world.hooks.on_connect, world.hooks.on_change = refuse, history
+    with pytest.raises(PasswordRejected):
+        world.step(token, "setSecret")
+    assert world.logs_in("AWSPENDING")
+    world.hooks.on_connect = lambda login: None
+    world.step(token, *STEPS)
+    assert world.logs_in()
+
+
+def test_reader_that_follows_after_a_while(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that lags is asked again, with pauses, until it follows."""
+    monkeypatch.setattr(strategies, "READER_PAUSE_SECONDS", 0.01)
+    world.service.client().tag_resource(
+        SecretId=world.arn, Tags=[{"Key": "rotation:reader-hosts", "Value": "reader"}]
+    )
+    lags = 3
+
+    def lag(login: Login) -> None:
+        nonlocal lags
+        if login.host == "reader" and lags:
+            lags -= 1
+            raise LoginRefused("Not yet.")
+
+    world.hooks.on_connect = lag
+    world.rotate()
+    assert lags == 0
+    assert world.logs_in()
+
+
+# Dual password
+
+
+def test_two_passwords(service: SecretsManagerService) -> None:
+    """The password before goes on working until the next rotation."""
+    world = World(service, "dual")
+    for _ in range(3):
+        before = world.login()
+        world.rotate()
+        assert world.logs_in()
+        assert world.database.accepts(*before)
+
+
+def test_two_passwords_set_before(service: SecretsManagerService) -> None:
+    """A repeated setSecret evicts nothing."""
+    world = World(service, "dual-by-itself")
+    token = world.begin()
+    world.step(token, "setSecret", "setSecret")
+    world.database.accounts["app"].passwords = [world.login("AWSPENDING")[1]]
+    world.step(token, "setSecret", "testSecret", "finishSecret")
+    assert world.logs_in()
+
+
+def test_two_passwords_of_a_broken_secret(service: SecretsManagerService) -> None:
+    """Without an administrator, a user none of whose passwords works cannot be helped."""
+    world = World(service, "dual-by-itself")
+    token = world.begin()
+    world.database.accounts["app"].passwords = ["changed by hand"]
+    with pytest.raises(NoLoginWorks):
+        world.step(token, "setSecret")
+
+
+# What an engine may lack
+
+
+class BareSession(Session):
+    """A session of an engine that can nothing but change passwords."""
+
+    def close(self) -> None:
+        """Close."""
+
+    def lock(self, name: str, seconds: float) -> bool:
+        """Take the lock."""
+        return False
+
+    def change_password(self, username: str, password: str) -> None:
+        """Change nothing."""
+
+    def account_problem(self, username: str) -> DatabaseError | None:
+        """See nothing."""
+        return None
+
+
+def test_engine_without_capabilities() -> None:
+    """A session that lacks a capability is told by the strategy's name."""
+    with pytest.raises(CapabilityMissing, match="alternating-users"):
+        strategies.second_user(BareSession())
+    with pytest.raises(CapabilityMissing, match="dual-password"):
+        strategies.two_passwords(BareSession())
+
+
+def test_length_of_names() -> None:
+    """Unless an engine counts otherwise, names are counted in characters."""
+    HookedRotator.require_name("ü" * 60)
+    with pytest.raises(NameTooLong, match="length of 61"):
+        HookedRotator.require_name("x" * 61)
+
+
+# One step's unit of work
+
+
+class _Store:
+    """A store with a version that has labels, and a value that cannot be read yet."""
+
+    def __init__(self, *labels: str) -> None:
+        self._labels = frozenset(labels)
+
+    def settled_version(self, secret_id: str, version_id: str) -> Version | None:
+        """Read nothing."""
+        return None
+
+    def describe(self, secret_id: str) -> Description:
+        """Tell the labels."""
+        stages = {"token": self._labels}
+        return Description("arn", stages, {}, rotation_enabled=True, owning_service=None)
+
+
+def unit(store: object) -> Rotation:
+    """Return the unit of work of a setSecret."""
+    event = RotationEvent(Step.SET, "arn", "token")
+    settings = Settings.from_environment({}, Profile())
+    return Rotation(event, cast("SecretStore", store), settings, Deadline(60), Redactor())
+
+
+def test_value_that_is_not_there_yet() -> None:
+    """Labels that promise a value which cannot be read are worth a retry."""
+    with pytest.raises(ValueNotReadable):
+        unit(_Store(Stage.PENDING, "rotation:single-user")).standing_by_value()
+    assert unit(_Store(Stage.PENDING)).standing_by_value() is Standing.EMPTY
+    with pytest.raises(ValueNotReadable):
+        _ = unit(_Store()).target
+
+
+def test_version_without_a_strategy() -> None:
+    """A version that carries none of ours was not stored by us."""
+    found = unit(_Store())
+    found._target = Version("token", frozenset({Stage.PENDING}), "{}")
+    with pytest.raises(ForeignPending):
+        _ = found.strategy
+
+
+def test_pair_that_is_not_pinned(service: SecretsManagerService) -> None:
+    """Without the pair's label nobody guesses who the second user is."""
+    world = World(service, "alternating-users")
+    token = world.begin()
+    labels = world.service.labels(world.arn)
+    (pair,) = [label for label in labels if label.startswith("rotation:pair=")]
+    world.service.client().update_secret_version_stage(
+        SecretId=world.arn, VersionStage=pair, RemoveFromVersionId=token
+    )
+    with pytest.raises(ForeignPending, match="which two users"):
+        world.step(token, "setSecret")
+
+
+def test_passwords_of_other_users_are_passed_over(service: SecretsManagerService) -> None:
+    """A version of another user's is never tried."""
+    world = World(service, "single-user")
+    client = service.client()
+    other = '{"host": "h", "username": "other", "password": "the other passw0rd"}'
+    client.put_secret_value(SecretId=world.arn, SecretString=other)
+    wrong = '{"host": "h", "username": "app", "password": "a wrong passw0rd"}'
+    client.put_secret_value(SecretId=world.arn, SecretString=wrong)
+    tried: list[str] = []
+    world.hooks.on_connect = lambda login: tried.append(login.password)
+    world.rotate()
+    assert "the other passw0rd" not in tried
+    assert world.logs_in()
+
+
+def test_twin_that_stored_first(service: SecretsManagerService) -> None:
+    """A value that a twin of createSecret has stored is as good as its own."""
+    world = World(service, "single-user")
+    service.prepare_rotation(world.arn, token := str(uuid4()))
+
+    def twin(operation: str, phase: str, index: int) -> None:
+        if operation == "PutSecretValue" and phase == "before":
+            service.on_request = None
+            world.step(token, "createSecret")
+
+    service.on_request = twin
+    world.step(token, "createSecret")
+    world.step(token, *STEPS[1:])
+    assert world.logs_in()
+
+
+def test_twin_s_value_that_cannot_be_read_yet(
+    service: SecretsManagerService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose value it is cannot be told yet: the service may retry."""
+    world = World(service, "single-user")
+    monkeypatch.setattr(SecretStore, "put_pending", lambda *_: False)
+    monkeypatch.setattr("shared.store.STALE_READ_PAUSES", ())
+    with pytest.raises(ValueNotReadable):
+        world.begin()
+
+
+def test_sources_are_told_apart() -> None:
+    """The pending password comes from the version itself, without another read."""
+    found = unit(_Store())
+    login = '{"host": "h", "username": "app", "password": "the pending passw0rd"}'
+    found._target = Version("token", frozenset({Stage.PENDING}), login)
+    assert [password.password for _, password in found.passwords(Source.PENDING)] == [
+        "the pending passw0rd"
+    ]
+
+
+def test_promotion_of_what_is_current_already() -> None:
+    """A version that is AWSCURRENT is not promoted again."""
+    found = unit(_Store())
+    found._target = Version("token", frozenset({Stage.CURRENT}), "{}")
+    found.promote()
+
+
+def test_label_whose_holder_keeps_changing() -> None:
+    """A label that another one takes between two looks ends the round."""
+
+    class Racing(_Store):
+        def move_label(self, *_: object) -> bool:
+            return False
+
+        def current(self, _: str) -> Version:
+            return Version("token", frozenset(), "{}")
+
+    found = unit(Racing(Stage.PENDING, Stage.CURRENT))
+    found._target = Version("token", frozenset({Stage.PENDING}), "{}")
+    with pytest.raises(rotation_module.Overtaken):
+        found.label_before_change("token", sure_of_a_label=True)
+
+
+@pytest.mark.parametrize("abandons", [True, False])
+@pytest.mark.parametrize("strategy", ["single-user", "single-user-by-administrator"])
+def test_current_edited_between_change_and_promotion(
+    service: SecretsManagerService, strategy: str, abandons: bool
+) -> None:
+    """An AWSCURRENT stored while the change was made is not overruled, and logs in."""
+    service._operations.edit_abandons_rotation = abandons
+    world = World(service, strategy)
+    token = world.begin()
+
+    def edit(username: str, password: str) -> None:
+        world.hooks.on_change = lambda username, password: None
+        text = service.value(world.arn)
+        service.client().put_secret_value(SecretId=world.arn, SecretString=text)
+
+    world.hooks.on_change = edit
+    with pytest.raises(CurrentChanged):
+        world.step(token, "setSecret")
+    assert world.logs_in()
+    if abandons:
+        world.rotate()
+    else:
+        world.step(token, *STEPS)
+    assert world.logs_in()
+
+
+def test_clients(service: SecretsManagerService) -> None:
+    """Both clients are made when they are first wanted, once, with bounded waits."""
+    clients = Clients({})
+    assert clients.rds() is clients.rds()
+    assert clients.secretsmanager() is clients.secretsmanager()
+    for client in (clients.rds(), clients.secretsmanager()):
+        config: Any = client.meta.config
+        assert config.connect_timeout <= 5
+        assert config.read_timeout <= 5
+        assert config.retries["total_max_attempts"] <= 3
