@@ -77,6 +77,34 @@ def test_calls_to_secrets_manager(
         assert len(secret.rotate().calls) <= calls
 
 
+@pytest.mark.parametrize("strategy", POSTGRES_STRATEGIES)
+def test_administrator_that_rds_manages(
+    postgres: Server, rotating: Rotating, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An administrator's secret of RDS's, without host, works; at most 13 calls in all."""
+
+    class Rds:
+        """RDS, which says that the instance is our server."""
+
+        @staticmethod
+        def describe_db_instances(**_: str) -> dict[str, Any]:
+            endpoint = {"Address": postgres.host, "Port": postgres.port}
+            return {"DBInstances": [{"Endpoint": endpoint}]}
+
+    monkeypatch.setattr("shared.runtime.Clients._rds", lambda _: Rds())
+    account = postgres.administrator
+    managed = rotating.service.create_secret(
+        "rds!db",
+        {"username": account.username, "password": account.password},
+        {"aws:rds:primaryDBInstanceArn": "arn:aws:rds:eu-central-1:123456789012:db:orders"},
+        owning_service="rds",
+    )
+    secret = rotating.secret(postgres, strategy=strategy, administrator=managed)
+    for _ in range(2):
+        assert len(secret.rotate().calls) <= 13
+        assert secret.logs_in()
+
+
 def test_calls_where_finish_secret_promotes(postgres: Server, rotating: Rotating) -> None:
     """Leaving the promotion to finishSecret costs one more read than promoting at once."""
     function = rotating.function(postgres, ROTATION_PROMOTE_IN="finishSecret")

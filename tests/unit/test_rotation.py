@@ -1,7 +1,7 @@
 """Turns of a rotation that a real database takes too seldom: on an engine in memory."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, ClassVar, cast
 from uuid import uuid4
 
@@ -143,13 +143,6 @@ class World:
 
 
 ALL = ["single-user", "single-user-by-administrator", "alternating-users", "dual", "dual-by-itself"]
-
-
-@pytest.fixture
-def service() -> Iterator[SecretsManagerService]:
-    """Secrets Manager without retries: what a step raises is what a test sees."""
-    with SecretsManagerService(retries=0) as service:
-        yield service
 
 
 @pytest.fixture(params=ALL)

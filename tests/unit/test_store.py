@@ -1,7 +1,6 @@
 """The only room that talks to Secrets Manager, against the faithful service."""
 
 import time
-from collections.abc import Iterator
 from uuid import uuid4
 
 import boto3
@@ -22,13 +21,6 @@ from shared.model import RotationEvent, Stage, Step
 from shared.store import STALE_READ_PAUSES, SecretStore
 
 QUICK = Config(retries={"total_max_attempts": 1}, connect_timeout=0.5, read_timeout=0.5)
-
-
-@pytest.fixture
-def service() -> Iterator[SecretsManagerService]:
-    """The service, for one test."""
-    with SecretsManagerService() as service:
-        yield service
 
 
 @pytest.fixture
