@@ -241,6 +241,15 @@ def test_other_answers_have_their_own_errors(code: str, kind: type[DatabaseError
     assert code in error.message
 
 
+def test_trace_without_a_memory_file(
+    server: Server, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system has no files in memory, a temporary one serves."""
+    monkeypatch.delattr("os.memfd_create")
+    error = failure_of(login_of(server, user, "wrong"), Trust(server.ca_file))
+    assert type(error) is LoginRefused
+
+
 # The way to the server
 
 

@@ -574,6 +574,26 @@ def test_current_edited_between_change_and_promotion(
     assert world.logs_in()
 
 
+def test_current_given_to_another_user_between_change_and_promotion(
+    service: SecretsManagerService,
+) -> None:
+    """Another user's password is not set: whose secret it is was just decided by an operator."""
+    world = World(service, "single-user")
+    world.database.accounts["other"] = Account(["the other passw0rd"])
+    token = world.begin()
+
+    def edit(username: str, password: str) -> None:
+        world.hooks.on_change = lambda username, password: None
+        other = '{"host": "h", "username": "other", "password": "the other passw0rd"}'
+        service.client().put_secret_value(SecretId=world.arn, SecretString=other)
+
+    world.hooks.on_change = edit
+    with pytest.raises(CurrentChanged):
+        world.step(token, "setSecret")
+    assert world.login() == ("other", "the other passw0rd")
+    assert world.logs_in()
+
+
 def test_clients(service: SecretsManagerService) -> None:
     """Both clients are made when they are first wanted, once, with bounded waits."""
     clients = Clients({})
