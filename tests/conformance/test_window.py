@@ -3,23 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from local.servers import Server
+from tests.conformance.subjects import with_subjects
 from tests.kit.lane import Lane
 from tests.kit.oracles import Place
-from tests.kit.pairs import SUBJECTS, Subject
+from tests.kit.pairs import Subject
 from tests.kit.window import ROTATIONS, Attempt, longest_interruption, measure
 
-OLDEST = [subject for subject in SUBJECTS if "-" not in subject.kind]
-NEWER = [subject for subject in SUBJECTS if subject not in OLDEST]
 
-
-@pytest.mark.parametrize(
-    "subject",
-    [*OLDEST, *(pytest.param(each, marks=pytest.mark.matrix) for each in NEWER)],
-    ids=lambda subject: subject.name,
-)
+@with_subjects()
 def test_window(
     prepared_server_of: Callable[[str], Server], tmp_path: Path, subject: Subject
 ) -> None:

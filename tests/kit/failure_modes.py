@@ -118,7 +118,7 @@ def prove(
     place = Place.of(server)
     with Lane(place, subject, folder) as lane:
         boundaries = boundaries_of(lane)
-        again = boundaries_of(lane)
+        again = boundaries_of(lane) if every == 1 else boundaries
     tasks: list[Task] = [*chains_of(boundaries, every), *storms_of(subject, boundaries, storms)]
     report = run_all(place, subject, tasks, folder)
     if boundaries != again:

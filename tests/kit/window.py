@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 from uuid import uuid4
 
-from tests.kit.boundaries import Boundary, Channel
+from tests.kit.boundaries import Channel
 from tests.kit.lane import Lane, Trial
 
 ROTATIONS = 20
@@ -148,18 +148,22 @@ def longest_interruption(attempts: Sequence[Attempt]) -> float:
 def _shut_out(trial: Trial) -> tuple[int, int]:
     """Count requests and logins of one rotation while AWSCURRENT does not log in."""
     lane = trial.lane
-    boundaries: list[Boundary] = []
-    connections: list[int] = []
+    seen: list[tuple[bool, int, int]] = []
 
     def look() -> None:
         current = next(trial.stored())
-        if not lane.oracle.accepts(current.username, current.password):
-            boundaries.append(lane.tripwire.passed[-1])
-            connections.append(lane.proxy.connections)
+        accepted = lane.oracle.accepts(current.username, current.password)
+        requests = sum(each.channel is Channel.REQUEST for each in lane.tripwire.passed)
+        seen.append((accepted, requests, lane.proxy.connections))
 
     lane.tripwire.reset(look=look)
     lane.service.rotate(trial.arn, str(uuid4())).check()
     lane.proxy.settle()
     lane.tripwire.settle()
-    requests = sum(each.channel is Channel.REQUEST for each in boundaries)
-    return requests, (connections[-1] - connections[0]) if connections else 0
+    refused = [index for index, (accepted, _, _) in enumerate(seen) if not accepted]
+    if not refused:
+        return 0, 0
+    # The first look at which AWSCURRENT is refused comes right after the change.
+    _, *before = seen[refused[0]]
+    _, *after = seen[refused[-1] + 1]
+    return after[0] - before[0], after[1] - before[1]

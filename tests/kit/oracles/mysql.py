@@ -167,6 +167,11 @@ class MySQLOracle(Oracle):
         """Log in afresh."""
         return self._client.logs_in(Account(username, password), self.place.database)
 
+    def sessions(self, username: str) -> int:
+        """Count the account's open sessions."""
+        query = "SELECT count(*) FROM information_schema.processlist WHERE user = %s"
+        return int(self._by_superuser(query, username)[0][0])
+
     def rights(self, first: str, username: str, password: str, *, taking_over: bool) -> Rights:
         """Act as the account; see :meth:`Oracle.rights`."""
         names = _names(first)

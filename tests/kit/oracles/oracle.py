@@ -102,6 +102,10 @@ class Oracle(ABC):
         """Log in afresh over verified TLS; False when the password is refused."""
 
     @abstractmethod
+    def sessions(self, username: str) -> int:
+        """Count the user's open sessions."""
+
+    @abstractmethod
     def rights(self, first: str, username: str, password: str, *, taking_over: bool) -> Rights:
         """Act as the user, and read in its own session what it may do.
 

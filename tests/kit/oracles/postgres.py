@@ -226,6 +226,13 @@ class PostgresOracle(Oracle):
         """Log in afresh."""
         return self._client.logs_in(Account(username, password), self.place.database)
 
+    def sessions(self, username: str) -> int:
+        """Count the role's open sessions."""
+        assert self._superuser is not None
+        query = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
+        row = self._superuser.execute(query, (username,)).fetchone()
+        return int(str(row[0])) if row else 0
+
     def rights(self, first: str, username: str, password: str, *, taking_over: bool) -> Rights:
         """Act as the role; see :meth:`Oracle.rights`."""
         account = Account(username, password)
