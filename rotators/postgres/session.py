@@ -94,15 +94,24 @@ class PostgresSession(Session):
         """
         key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
         with self._in_time(self._deadline.seconds(seconds, "take the lock")):
-            if self._connection.info.server_version >= IDLE_TIMEOUT_SINCE:
-                milliseconds = str(int(self._deadline.remaining() * 1000) + 1000)
-                query = "SELECT pg_catalog.set_config('idle_session_timeout', %s, false)"
-                self._run(query, milliseconds)
-            if self._run("SELECT pg_catalog.pg_try_advisory_lock(%s)", key)[0][0]:
+            if self._try_lock(key):
                 return False
         with self._transaction(seconds):
             self._run("SELECT pg_catalog.pg_advisory_lock(%s)", key)
         return True
+
+    def _try_lock(self, key: int) -> bool:
+        """Try to take the lock, and say until when at most it may be held: in one round trip."""
+        if self._connection.info.server_version < IDLE_TIMEOUT_SINCE:
+            return bool(self._run("SELECT pg_catalog.pg_try_advisory_lock(%s)", key)[0][0])
+        milliseconds = str(int(self._deadline.remaining() * 1000) + 1000)
+        ((_, taken),) = self._run(
+            "SELECT pg_catalog.set_config('idle_session_timeout', %s, false),"
+            " pg_catalog.pg_try_advisory_lock(%s)",
+            milliseconds,
+            key,
+        )
+        return bool(taken)
 
     def change_password(self, username: str, password: str) -> None:
         """Set the password; see :meth:`shared.session.Session.change_password`."""
