@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from local.servers import Server
-from tests.kit.failure_modes import Proof, prove, read_rows
+from tests.kit.failure_modes import MATRIX, WINDOWS, Proof, prove
 from tests.kit.pairs import SUBJECTS, Subject
 
 ServerOf = Callable[[str], Server]
@@ -48,13 +48,20 @@ def test_every_boundary(prepared_server_of: ServerOf, tmp_path: Path, subject: S
     """Every engine and strategy survives a kill at every boundary, and storms of kills."""
     proof = prove(prepared_server_of(subject.kind), subject, tmp_path)
     require_nothing_lost(proof)
-    row = read_rows()[subject.name]
+    row = MATRIX.read()[subject.name]
     assert row.first == pytest.approx(proof.row.first, rel=0.05)
     assert row.later == pytest.approx(proof.row.later, rel=0.05)
 
 
-def test_the_table_is_complete() -> None:
-    """The table in docs/failure-modes.md has a row without loss for each engine and strategy."""
-    rows = read_rows()
-    assert list(rows) == [subject.name for subject in SUBJECTS]
-    assert {name: row.lost for name, row in rows.items() if row.lost} == {}
+def test_the_tables_are_complete() -> None:
+    """Both tables of the document have a row for each engine and strategy, without any loss."""
+    names = [subject.name for subject in SUBJECTS]
+    matrix = MATRIX.read()
+    assert list(matrix) == names
+    assert {name: row.lost for name, row in matrix.items() if row.lost} == {}
+    windows = WINDOWS.read()
+    assert list(windows) == names
+    for subject in SUBJECTS:
+        row = windows[subject.name]
+        assert (row.requests, row.connections) == ((1, 1) if subject.interrupts else (0, 0))
+        assert subject.interrupts or row.refused == 0

@@ -1,7 +1,7 @@
-"""The crash matrix for people: ``python -m tests.kit.failure_modes [--write] [name …]``.
+"""Crash matrix and window for people: ``python -m tests.kit.failure_modes [--write] [name …]``.
 
 Runs the whole matrix, for every engine and strategy or for those whose names contain a word that is
-given, and writes one row of the table in ``docs/failure-modes.md`` for each.
+given, and measures the window; writes a row of each table in ``docs/failure-modes.md``.
 """
 
 import argparse
@@ -9,11 +9,12 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from local.servers import Server, start
 from tests.kit.function import ROOT
@@ -29,9 +30,9 @@ from tests.kit.matrix import (
 )
 from tests.kit.oracles import Place, oracle_for
 from tests.kit.pairs import SUBJECTS, Subject
+from tests.kit.window import Window, measure
 
 DOCUMENT = ROOT / "docs" / "failure-modes.md"
-BEGIN, END = "<!-- crash matrix: begin -->", "<!-- crash matrix: end -->"
 HEADINGS = (
     "server and strategy",
     "version",
@@ -42,6 +43,15 @@ HEADINGS = (
     "rotations that ended well",
     "lost",
     "seconds",
+)
+WINDOW_HEADINGS = (
+    "server and strategy",
+    "rotations",
+    "logins",
+    "refused",
+    "longest, milliseconds",
+    "logins of the function in between",
+    "requests in between",
 )
 STORMS = 8
 
@@ -60,14 +70,43 @@ class Row:
     lost: int
     seconds: int
 
-    def __str__(self) -> str:
-        return "| " + " | ".join(map(str, astuple(self))) + " |"
+    @classmethod
+    def read(cls, cells: Sequence[str]) -> "Row":
+        """Read a row of the table."""
+        subject, version, *numbers = cells
+        return cls(subject, version, *map(int, numbers))
+
+
+@dataclass(frozen=True)
+class WindowRow:
+    """One row of the table of windows."""
+
+    subject: str
+    rotations: int
+    logins: int
+    refused: int
+    milliseconds: int
+    connections: int
+    requests: int
 
     @classmethod
-    def read(cls, line: str) -> "Row":
+    def of(cls, subject: Subject, window: Window) -> "WindowRow":
+        """Return the row of a subject."""
+        return cls(
+            subject.name,
+            window.rotations,
+            window.logins,
+            window.refused,
+            round(window.longest * 1000),
+            window.connections,
+            window.requests,
+        )
+
+    @classmethod
+    def read(cls, cells: Sequence[str]) -> "WindowRow":
         """Read a row of the table."""
-        subject, version, *numbers = (cell.strip() for cell in line.strip().strip("|").split("|"))
-        return cls(subject, version, *map(int, numbers))
+        subject, *numbers = cells
+        return cls(subject, *map(int, numbers))
 
 
 @dataclass(frozen=True)
@@ -142,29 +181,72 @@ def passwords_in(log: str, passwords: Iterable[str]) -> int:
     return int(found.stdout)
 
 
-def read_rows(document: Path = DOCUMENT) -> dict[str, Row]:
-    """Read the table: the subject's name to its row."""
-    _, _, rest = document.read_text().partition(BEGIN)
-    lines = rest.partition(END)[0].strip().splitlines()[2:]
-    return {row.subject: row for row in map(Row.read, lines)}
+RowType = TypeVar("RowType", Row, WindowRow)
 
 
-def write_rows(rows: Mapping[str, Row], document: Path = DOCUMENT) -> None:
-    """Write the table between its marks, in the order of the subjects."""
-    table = [
-        "| " + " | ".join(HEADINGS) + " |",
-        "|---|---|" + "---:|" * (len(HEADINGS) - 2),
-        *(str(rows[subject.name]) for subject in SUBJECTS if subject.name in rows),
-    ]
-    text = "\n".join([BEGIN, *table, END])
-    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    document.write_text(pattern.sub(lambda _: text, document.read_text()))
+@dataclass(frozen=True)
+class Table(Generic[RowType]):
+    """A table of the document, between two marks.
+
+    Args:
+        mark: Names the marks.
+        headings: Of its columns.
+        read_row: Makes a row of its cells.
+    """
+
+    mark: str
+    headings: Sequence[str]
+    read_row: Callable[[Sequence[str]], RowType]
+
+    @property
+    def begin(self) -> str:
+        """The mark before the table."""
+        return f"<!-- {self.mark}: begin -->"
+
+    @property
+    def end(self) -> str:
+        """The mark after it."""
+        return f"<!-- {self.mark}: end -->"
+
+    def read(self) -> dict[str, RowType]:
+        """Read the table: the subject's name to its row."""
+        _, _, rest = DOCUMENT.read_text().partition(self.begin)
+        lines = rest.partition(self.end)[0].strip().splitlines()[2:]
+        cells = ([cell.strip() for cell in line.strip("| ").split("|")] for line in lines)
+        return {row.subject: row for row in map(self.read_row, cells)}
+
+    def add(self, row: RowType) -> None:
+        """Write a row, in its place among the subjects."""
+        rows: dict[str, RowType] = self.read() | {row.subject: row}
+        lines: list[str] = [
+            _line(self.headings),
+            "|---|" + "---:|" * (len(self.headings) - 1),
+            *(_line(astuple(rows[each.name])) for each in SUBJECTS if each.name in rows),
+        ]
+        text = "\n".join([self.begin, *lines, self.end])
+        pattern = re.compile(f"{re.escape(self.begin)}.*?{re.escape(self.end)}", re.DOTALL)
+        DOCUMENT.write_text(pattern.sub(lambda _: text, DOCUMENT.read_text()))
+
+
+def _line(cells: Iterable[object]) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+MATRIX = Table("crash matrix", HEADINGS, Row.read)
+WINDOWS = Table("window", WINDOW_HEADINGS, WindowRow.read)
+
+
+def measured(server: Server, subject: Subject, folder: Path) -> Window:
+    """Measure the window of one subject on a prepared server."""
+    with Lane(Place.of(server), subject, folder) as lane:
+        return measure(lane)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what the command line asks for; return 1 where a kill lost something."""
     parser = argparse.ArgumentParser(prog="python -m tests.kit.failure_modes", description=__doc__)
     parser.add_argument("--write", action="store_true", help="write docs/failure-modes.md")
+    parser.add_argument("--window", action="store_true", help="measure the window alone")
     parser.add_argument("names", nargs="*", help="parts of servers' and strategies' names")
     chosen = parser.parse_args(arguments)
     lost = 0
@@ -174,11 +256,18 @@ def main(arguments: list[str] | None = None) -> int:
         for subject in SUBJECTS:
             if chosen.names and not any(name in subject.name for name in chosen.names):
                 continue
-            proof = prove(server_of(subject.kind), subject, folder)
-            print(proof.row, *proof.report.wrong, sep="\n", flush=True)  # noqa: T201 - for a person
+            server = server_of(subject.kind)
+            window = WindowRow.of(subject, measured(server, subject, folder))
+            print(window, flush=True)  # noqa: T201 - for a person
+            if chosen.write:
+                WINDOWS.add(window)
+            if chosen.window:
+                continue
+            proof = prove(server, subject, folder)
+            print(proof.row, *proof.report.wrong, sep="\n", flush=True)  # noqa: T201 - likewise
             lost += proof.row.lost
             if chosen.write:
-                write_rows(read_rows() | {subject.name: proof.row})
+                MATRIX.add(proof.row)
     return 1 if lost else 0
 
 

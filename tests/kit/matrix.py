@@ -19,9 +19,11 @@ import multiprocessing
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from queue import Empty
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -271,7 +273,7 @@ def _reports(done: Any, expected: int, workers: Iterable[Any]) -> Iterator[Repor
             try:
                 yield done.get(timeout=5)
                 break
-            except Exception:
+            except Empty:
                 if not any(worker.is_alive() for worker in workers):
                     raise
 
@@ -285,5 +287,15 @@ def _work(
 ) -> None:
     """Work in one lane until there is no task left."""
     with Lane(place, subject, folder) as lane:
-        while (task := waiting.get()) is not None:
+        while (task := _next(waiting)) is not None:
             done.put(run(lane, task))
+
+
+def _next(waiting: Any) -> Task | None:  # noqa: ANN401 - as above
+    """Return the next task; None when there is none, or nobody to do it for any more."""
+    parent = multiprocessing.parent_process()
+    while parent is None or parent.is_alive():
+        with suppress(Empty):
+            task: Task | None = waiting.get(timeout=5)
+            return task
+    return None
