@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from local.servers import Server
-from tests.kit.failure_modes import MATRIX, WINDOWS, Proof, prove
+from tests.kit.boundaries import Channel
+from tests.kit.failure_modes import MATRIX, WINDOWS, Proof, passwords_in, prove
+from tests.kit.lane import Lane
+from tests.kit.matrix import Chain, Recovery, boundaries_of, run
+from tests.kit.oracles import Place
 from tests.kit.pairs import SUBJECTS, Subject
 
 ServerOf = Callable[[str], Server]
@@ -51,6 +55,25 @@ def test_every_boundary(prepared_server_of: ServerOf, tmp_path: Path, subject: S
     row = MATRIX.read()[subject.name]
     assert row.first == pytest.approx(proof.row.first, rel=0.05)
     assert row.later == pytest.approx(proof.row.later, rel=0.05)
+
+
+def test_a_careless_rotator_is_found_out(prepared_server_of: ServerOf, tmp_path: Path) -> None:
+    """The matrix fails for a function that cannot find the password it has just set."""
+    place = Place.of(prepared_server_of("postgres"))
+    with Lane(place, ALWAYS_WHOLE, tmp_path, "tests.conformance.careless.handler") as lane:
+        boundaries = boundaries_of(lane)  # without a kill nothing is wrong
+        kills = [each for each in boundaries.first if each.channel is Channel.REQUEST]
+        reports = [run(lane, Chain(kill, None, Recovery.RETRY)) for kill in kills]
+    wrong = [each for report in reports for each in report.wrong]
+    assert any("NoLoginWorks" in each for each in wrong)
+    assert any("AWSCURRENT does not log in" in each for each in wrong)
+
+
+def test_passwords_in_a_log_are_found() -> None:
+    """Every line of a log that holds a password is counted, whatever characters are in it."""
+    log = "ALTER ROLE a PASSWORD 'x.*y$1'\nharmless\nonce more x.*y$1 here\nxaay$1\n"
+    assert passwords_in(log, ["not there", "x.*y$1"]) == 2
+    assert passwords_in(log, ["not there"]) == 0
 
 
 def test_the_tables_are_complete() -> None:

@@ -16,7 +16,7 @@ from tests.kit.boundaries import Boundary, Channel
 from tests.kit.function import Function, FunctionFailed
 from tests.kit.lane import Lane, Trial
 from tests.kit.matrix import abandon
-from tests.kit.pairs import HANDLERS, SUBJECTS, Subject
+from tests.kit.pairs import SUBJECTS, Subject
 
 LaneOf = Callable[[Subject], Lane]
 LaneOnOwnServer = Callable[[Subject], tuple[Lane, Server]]
@@ -138,7 +138,7 @@ def twin_of() -> Iterator[Callable[[Lane], Function]]:
     twins: list[Function] = []
 
     def twin(lane: Lane) -> Function:
-        twins.append(Function(HANDLERS[lane.subject.engine], lane.environment, lane.log))
+        twins.append(Function(lane.handler_name, lane.environment, lane.log))
         return twins[-1].__enter__()
 
     yield twin

@@ -45,14 +45,18 @@ class Lane:
         place: The server.
         subject: What is proven on it.
         folder: For the function's log.
+        handler_name: Another handler than the engine's.
     """
 
-    def __init__(self, place: Place, subject: Subject, folder: Path) -> None:
+    def __init__(
+        self, place: Place, subject: Subject, folder: Path, handler_name: str = ""
+    ) -> None:
         self.place = place
         self.subject = subject
         # Users of several lanes are on one server.
         self._name = uuid4().hex[:6]
         self.log = folder / f"function-{self._name}.log"
+        self.handler_name = handler_name or HANDLERS[subject.engine]
         self.service = SecretsManagerService()
         self.oracle = oracle_for(place)
         self._numbers = count(1)
@@ -69,7 +73,7 @@ class Lane:
             self.environment = endpoint.environment()
             self.environment["DATABASE_CA_FILE"] = str(self.place.ca_file)
             self.function = stack.enter_context(
-                Function(HANDLERS[self.subject.engine], self.environment, self.log)
+                Function(self.handler_name, self.environment, self.log)
             )
             self.tripwire = Tripwire(self.function.kill)
             self.service.on_request = self.tripwire.on_request
