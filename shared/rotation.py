@@ -223,6 +223,20 @@ class Rotation:
         if current.id == self.target.id or Stage.PENDING in current.stages:
             raise Overtaken
 
+    def require_unmoved_labels(self) -> None:
+        """Make sure, by a call, that this still is the secret's rotation, and AWSCURRENT the same.
+
+        Raises:
+            Overtaken: Begin again with fresh reads.
+        """
+        self._description = None
+        stages = self.description.stages.get(self.target.id, frozenset())
+        if (
+            Stage.PENDING not in stages
+            or self.description.holder(Stage.CURRENT) != self.current_version.id
+        ):
+            raise Overtaken
+
     def label_before_change(self, version_id: str, *, sure_of_a_label: bool) -> None:
         """Make sure that both versions that may be in use after a crash keep a label (rule 5).
 
@@ -246,15 +260,9 @@ class Rotation:
         """
         if self.store.move_label(self.secret_id, label, version_id, holder):
             return
-        self._description = None
-        stages = self.description.stages.get(self.target.id, frozenset())
-        unmoved = self.description.holder(Stage.CURRENT) == self.current_version.id
+        self.require_unmoved_labels()
         holder = self.description.holder(label)
-        if (
-            Stage.PENDING not in stages
-            or not unmoved
-            or not self.store.move_label(self.secret_id, label, version_id, holder)
-        ):
+        if not self.store.move_label(self.secret_id, label, version_id, holder):
             raise Overtaken
 
     def _holder_of_applying(self) -> str | None:

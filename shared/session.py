@@ -130,6 +130,20 @@ class SecondUser(Protocol):
 class TwoPasswords(Protocol):
     """The engine lets a user have two passwords at once."""
 
+    def add_password(self, new: str, old: str) -> bool:
+        """Make ``new`` the first and ``old`` the second password, if ``old`` is the first now.
+
+        Of the session's own user: that it has logged in with ``old`` once does not mean that this
+        still is the password in use. The server looks and changes in one statement.
+
+        Returns:
+            False when another password is the first: nothing was changed.
+
+        Raises:
+            PasswordRejected: The server's policy refuses it.
+            PermissionDenied: The session's user may not.
+        """
+
     def set_both(self, username: str, new: str, old: str) -> None:
         """Make ``new`` and ``old`` the user's passwords, from any state in which ``old`` works.
 

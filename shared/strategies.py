@@ -460,7 +460,7 @@ class DualPassword(Strategy):
     def apply(self, rotation: Rotation) -> None:
         """Add the pending password; the current one never stops working."""
         pending = rotation.pending
-        old: str | None = None
+        used: str | None = None
         if pending.administrator_arn is not None:
             session = self.databases.connect_administrator(rotation, pending)
         else:
@@ -472,16 +472,14 @@ class DualPassword(Strategy):
             if meaning is Meaning.PROMOTE:
                 session.close()
                 return
-            old = login.password
+            used = login.password
         with session:
             take_lock(session, rotation)
             rotation.require_not_overtaken()
             require_same_user(rotation)
             rotation.require_same_current()
-            holder_of_two = two_passwords(session)
-            old = rotation.current.password if old is None else old
             try:
-                holder_of_two.set_both(pending.username, pending.password, old)
+                self._set_both(rotation, two_passwords(session), used)
             except PasswordRejected:
                 if not self.databases.accepts(rotation, pending):
                     raise
@@ -489,6 +487,25 @@ class DualPassword(Strategy):
                 msg = f"User {pending.username} was refused with the password that was just set."
                 raise ProofFailed(msg)
         self.require_readers(rotation, pending)
+
+    @staticmethod
+    def _set_both(rotation: Rotation, holder: TwoPasswords, used: str | None) -> None:
+        """Set the pending password beside the one in use.
+
+        Args:
+            rotation: The unit of work.
+            holder: The session.
+            used: The password that the user's own session has logged in with, before it had the
+                lock; None for an administrator, whose AWSCURRENT was read under it.
+        """
+        pending = rotation.pending
+        if used is None:
+            holder.set_both(pending.username, pending.password, rotation.current.password)
+        elif not holder.add_password(pending.password, used):
+            # An earlier attempt has put its own in front; or this one was abandoned, and woke up
+            # when another rotation had ended: to go on would evict the password in use.
+            rotation.require_unmoved_labels()
+            holder.set_both(pending.username, pending.password, used)
 
 
 STRATEGIES: Mapping[StrategyName, type[Strategy]] = {

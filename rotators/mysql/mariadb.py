@@ -104,18 +104,18 @@ class MariadbSession(PairSession[MariadbRights]):
     def _change_seconds(self, twins: Sequence[Twins], password: str) -> None:
         self._set_passwords([each.made for each in twins if each.made], [password])
 
+    def add_password(self, new: str, old: str) -> bool:
+        """Refuse: MariaDB lets a user change no more than the first of its passwords."""
+        del new, old
+        raise _only_by_an_administrator()
+
     def set_both(self, username: str, new: str, old: str) -> None:
         """Make ``new`` and ``old`` the passwords; see :class:`shared.session.TwoPasswords`.
 
-        One statement, whatever the state was. By an administrator only: MariaDB lets a user change
-        no more than the first of its passwords.
+        One statement, whatever the state was. By an administrator only.
         """
         if username == self._connection.login.username:
-            raise CapabilityMissing(
-                "On MariaDB only an administrator can give a user a second password.",
-                hint="Name an administrator in the secret's `masterarn`, or choose single-user "
-                "with the tag rotation:strategy.",
-            )
+            raise _only_by_an_administrator()
         self._require_writable()
         self._set_passwords(self._with_password(username), [new, old])
 
@@ -357,6 +357,14 @@ class MariadbSession(PairSession[MariadbRights]):
             f"REVOKE PROXY ON {quote_account(proxied)} FROM {quote_account(second)}"
             for proxied in sorted(twin_has.proxies - has.proxies, key=str)
         ]
+
+
+def _only_by_an_administrator() -> CapabilityMissing:
+    return CapabilityMissing(
+        "On MariaDB only an administrator can give a user a second password.",
+        hint="Name an administrator in the secret's `masterarn`, or choose single-user "
+        "with the tag rotation:strategy.",
+    )
 
 
 def marker(pair: Pair) -> str:

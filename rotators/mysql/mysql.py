@@ -184,6 +184,21 @@ class MysqlSession(PairSession[MysqlRights]):
 
     # Two passwords
 
+    def add_password(self, new: str, old: str) -> bool:
+        """Make ``old`` the second password; see :class:`shared.session.TwoPasswords`.
+
+        REPLACE asserts that it is the first now, else nothing is changed.
+        """
+        self._require_two_passwords()
+        self._require_named_account()
+        failed = self._retain_own(
+            "ALTER USER %s IDENTIFIED BY %s REPLACE %s RETAIN CURRENT PASSWORD",
+            new,
+            old,
+            expected={WRONG_CURRENT},
+        )
+        return failed is None
+
     def set_both(self, username: str, new: str, old: str) -> None:
         """Make ``new`` and ``old`` the passwords; see :class:`shared.session.TwoPasswords`.
 
@@ -191,12 +206,7 @@ class MysqlSession(PairSession[MysqlRights]):
         ``old`` is made the first before: the state it was in does not matter, and at no moment is
         ``old`` neither.
         """
-        if self.version < TWO_PASSWORDS_SINCE:
-            raise CapabilityMissing(
-                f"MySQL {self._connection.version} has no second passwords (8.0.14 and later).",
-                hint=NO_SUCH_STRATEGY,
-            )
-        self._require_writable()
+        self._require_two_passwords()
         if username == self._connection.login.username:
             self._require_named_account()
             self._set_own_two(new, old)
@@ -210,8 +220,16 @@ class MysqlSession(PairSession[MysqlRights]):
                     new,
                 )
 
+    def _require_two_passwords(self) -> None:
+        if self.version < TWO_PASSWORDS_SINCE:
+            raise CapabilityMissing(
+                f"MySQL {self._connection.version} has no second passwords (8.0.14 and later).",
+                hint=NO_SUCH_STRATEGY,
+            )
+        self._require_writable()
+
     def _set_own_two(self, new: str, old: str) -> None:
-        account, purpose = self._connection.account, "add a password of its own"
+        account = self._connection.account
         obstructed = self._connection.attempt(
             "make the current password the first one",
             "ALTER USER %s IDENTIFIED BY %s",
@@ -220,34 +238,36 @@ class MysqlSession(PairSession[MysqlRights]):
             expected={POLICY, USED_BEFORE, NEEDS_CURRENT},
         )
         if not obstructed:
-            failed = self._connection.attempt(
-                purpose,
-                "ALTER USER %s IDENTIFIED BY %s RETAIN CURRENT PASSWORD",
-                account,
-                new,
-                expected={DENIED},
+            self._retain_own("ALTER USER %s IDENTIFIED BY %s RETAIN CURRENT PASSWORD", new)
+        elif not self.add_password(new, old):
+            raise PasswordRejected(
+                f"The current password of {account} is its second one and cannot become the first.",
+                hint=STUCK_HINT,
             )
-        else:
-            # REPLACE asserts that the current password is the first one, else nothing is changed.
-            failed = self._connection.attempt(
-                purpose,
-                "ALTER USER %s IDENTIFIED BY %s REPLACE %s RETAIN CURRENT PASSWORD",
-                account,
-                new,
-                old,
-                expected={DENIED, WRONG_CURRENT},
-            )
+
+    def _retain_own(
+        self, statement: str, *passwords: str, expected: Collection[int] = ()
+    ) -> int | None:
+        """Keep a second password of its own; return which expected answer was given, if any.
+
+        Raises:
+            PermissionDenied: The account may not.
+        """
+        account = self._connection.account
+        failed = self._connection.attempt(
+            "add a password of its own",
+            statement,
+            account,
+            *passwords,
+            expected={DENIED, *expected},
+        )
         if failed == DENIED:
             raise PermissionDenied(
                 f"{account} may not keep a second password.",
                 hint=f"GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO {quote_account(account)}; or "
                 "name an administrator in the secret's `masterarn`.",
             )
-        if failed:
-            raise PasswordRejected(
-                f"The current password of {account} is its second one and cannot become the first.",
-                hint=STUCK_HINT,
-            )
+        return failed
 
     def _make_first(self, known: Holder, old: str, new: str) -> bool:
         """Make ``old``, which works, the first password of another user's account.

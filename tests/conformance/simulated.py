@@ -120,6 +120,15 @@ class SimulatedSession(Session):
 
     # TwoPasswords
 
+    def add_password(self, new: str, old: str) -> bool:
+        """Add one to the first, if that is ``old``."""
+        account = self._database.accounts[self._username]
+        with self._database.effect():
+            if account.passwords[0] != old:
+                return False
+            account.passwords = [new, old]
+        return True
+
     def set_both(self, username: str, new: str, old: str) -> None:
         """Set both, as MySQL does: make ``old`` the primary, then retain it."""
         account = self._database.accounts[username]

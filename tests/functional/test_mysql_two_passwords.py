@@ -122,6 +122,28 @@ def test_from_any_state(mysql: Server, state: str, by: str) -> None:
     assert working(mysql, name) == {OLD, NEW}
 
 
+@pytest.mark.parametrize("state", STATES)
+def test_added_to_the_first_password_only(mysql: Server, state: str) -> None:
+    """The user's own session adds a password to the one it has logged in with, else nothing."""
+    name = user_with(mysql, *STATES[state])
+    before, old_is_first = working(mysql, name), STATES[state][-1] == OLD
+    with no_refusal(mysql, name, OLD), session_of(mysql, name, OLD) as session:
+        assert isinstance(session, TwoPasswords)
+        assert session.add_password(NEW, OLD) is old_is_first
+    assert working(mysql, name) == ({OLD, NEW} if old_is_first else before)
+
+
+def test_password_that_was_evicted_meanwhile(mysql: Server) -> None:
+    """A session that outlives its password changes nothing."""
+    name = user_with(mysql, OLD)
+    with session_of(mysql, name, OLD) as session:
+        assert isinstance(session, TwoPasswords)
+        for password in (FIRST, OTHER):
+            set_both(mysql, "administrator", name, password, FIRST)
+        assert not session.add_password(NEW, OLD)
+    assert working(mysql, name) == {FIRST, OTHER}
+
+
 @pytest.mark.parametrize("by", BY)
 def test_old_works_after_every_statement(mysql: Server, by: str) -> None:
     """Wherever the sequence is cut off, the old password works, and the next call ends well."""
