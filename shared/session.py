@@ -117,8 +117,14 @@ class SecondUser(Protocol):
             NameTooLong: The engine does not allow a name of that length.
         """
 
-    def differences(self, pair: Pair) -> list[str]:
+    def differences(self, pair: Pair, idle: str) -> list[str]:
         """List what the two users of the pair may not do alike, read afresh from the catalogues.
+
+        Args:
+            pair: The users.
+            idle: The one whose turn it is. Where the engine can tell that the first user has lost
+                a right since the second became active, this is no difference at the first's turn:
+                the second follows when it is idle.
 
         Returns:
             One line for each difference, naming the right and the statement that would mend it;

@@ -446,7 +446,7 @@ class AlternatingUsers(Strategy):
     def _require_equal(rotation: Rotation, session: SecondUser, pair: Pair) -> None:
         if not rotation.rights_are_managed:
             return
-        differences = session.differences(pair)
+        differences = session.differences(pair, rotation.pending.username)
         if differences:
             msg = f"{pair.first} and {pair.second} have different rights: {'; '.join(differences)}."
             raise RightsDiffer(msg)

@@ -4,7 +4,9 @@ An account is no role here, so the second user of a pair is given the first one'
 one. That is not atomic: until it is done, the second user has less than the first, and AWSCURRENT
 is the first; the next call goes on where the last one ended. MariaDB keeps no comment on an account
 either. The mark of a second user is a *role* whose name is made of secret, first and second user;
-it is created before the user, has no right, and needs nothing but CREATE USER.
+it is created before the user, has no right, and needs nothing but CREATE USER. A second role, with
+a digest at the end of its name, remembers the state in which the second user was left: whether
+somebody else has given it something since can be told then.
 """
 
 import hashlib
@@ -46,6 +48,9 @@ OPTION_PREVENTS = 1290
 
 MARKER_PREFIX = "secret-rotation:"
 MARKER_DIGITS = 40
+RECORD_SEPARATOR = ":"
+RECORD_DIGITS = 20
+"""So that a record's name has less than the 80 characters that MariaDB 10.5 allows."""
 
 _log = logging.getLogger(__name__)
 
@@ -182,6 +187,41 @@ class MariadbSession(PairSession[MariadbRights]):
         )
         return any(json.loads(text).get("is_role") for (text,) in found)
 
+    def _untouched(self, pair: Pair, twins: Sequence[Twins], found: MariadbRights) -> bool:
+        """Compare the second user with what is remembered of it.
+
+        Its rights to routines are not: it gets some of its own by making one.
+        """
+        if any(
+            right.scope.kind
+            for each in twins
+            for right in _excess(found[each.first.account], found[each.second])
+        ):
+            return False
+        return _state_of_seconds(twins, found) in self._remembered(pair)
+
+    def _remembered(self, pair: Pair) -> set[str]:
+        """Return the digests of the states in which the second user was left."""
+        prefix = marker(pair) + RECORD_SEPARATOR
+        rows = self._connection.run(
+            f"ask how {pair.second} was left",
+            "SELECT User, Priv FROM mysql.global_priv WHERE LEFT(User, %s) = %s",
+            len(prefix),
+            prefix,
+        )
+        return {
+            str(name).removeprefix(prefix) for name, text in rows if json.loads(text).get("is_role")
+        }
+
+    def _remember(self, pair: Pair, digest: str) -> None:
+        """Remember that the second user is left in this state, and in no other."""
+        purpose = f"remember how {pair.second} is left"
+        remembered = self._remembered(pair)
+        if digest not in remembered:
+            self._connection.run(purpose, f"CREATE ROLE {_record(pair, digest)}")
+        for outdated in sorted(remembered - {digest}):
+            self._connection.run(purpose, f"DROP ROLE {_record(pair, outdated)}")
+
     def _require_second_user(self) -> None:
         """MariaDB can do it in every version that is supported."""
 
@@ -294,12 +334,34 @@ class MariadbSession(PairSession[MariadbRights]):
             self._warn_of_clear_text(account.user)
 
     def _equalise(
+        self, pair: Pair, twins: Sequence[Twins], found: MariadbRights, *, second_is_idle: bool
+    ) -> None:
+        if second_is_idle:
+            for each in twins:
+                self._take_back(found[each.first.account], found[each.second], each.second)
+            self._pass_on(twins, found, second_is_idle=True)
+            self._remember(pair, _state_of_firsts(twins, found))
+            return
+        before, after = _state_of_seconds(twins, found), _state_when_passed_on(twins, found)
+        if after == before:
+            return
+        remembered = self._remembered(pair)
+        untouched = not remembered.isdisjoint({before, after})
+        if untouched and after not in remembered:
+            # Before anything is granted: between two grants the second is in neither state, but
+            # what it will be in is known.
+            self._connection.run(
+                f"remember how {pair.second} is left", f"CREATE ROLE {_record(pair, after)}"
+            )
+        self._pass_on(twins, found, second_is_idle=False)
+        if untouched:
+            self._remember(pair, after)
+
+    def _pass_on(
         self, twins: Sequence[Twins], found: MariadbRights, *, second_is_idle: bool
     ) -> None:
         for each in twins:
             has, twin_has, second = found[each.first.account], found[each.second], each.second
-            if second_is_idle:
-                self._take_back(has, twin_has, second)
             missing = sorted(has.memberships - twin_has.memberships)
             statements = [membership.grant(second) for membership in missing]
             statements += grants(has.rights - twin_has.rights, second)
@@ -325,23 +387,25 @@ class MariadbSession(PairSession[MariadbRights]):
                 f"take from {second} what is too much", statement, expected=MAY_NOT
             )
 
-    def _right_differences(self, twins: Twins, found: MariadbRights) -> list[str]:
-        first, second = twins.first.account, twins.second
-        has, twin_has = found[first], found[second]
+    def _lacking(self, twins: Twins, found: MariadbRights) -> list[str]:
+        second, has, twin_has = twins.second, found[twins.first.account], found[twins.second]
         lines = [
             f"{second} lacks {right}: {statement}"
             for right in sorted(has.rights - twin_has.rights)
             for statement in grants([right], second)
         ]
-        lines += [
-            f"{second} has {right}, {first} has not: {statement}"
-            for right in sorted(twin_has.rights - has.rights)
-            if not (right.scope.kind and covered(right, has.rights))
-            for statement in revocations([right], second)
-        ]
-        lines += [
+        return lines + [
             f"{second} lacks the role {membership.role}: {membership.grant(second)}"
             for membership in sorted(has.memberships - twin_has.memberships)
+        ]
+
+    def _too_much(self, twins: Twins, found: MariadbRights) -> list[str]:
+        first, second = twins.first.account, twins.second
+        has, twin_has = found[first], found[second]
+        lines = [
+            f"{second} has {right}, {first} has not: {statement}"
+            for right in sorted(_excess(has, twin_has))
+            for statement in revocations([right], second)
         ]
         lines += [
             f"{second} has too much of a role: {statement}"
@@ -359,6 +423,15 @@ class MariadbSession(PairSession[MariadbRights]):
         ]
 
 
+def _excess(has: Possessions, twin_has: Possessions) -> set[Right]:
+    """Return the rights that the second has and the first has not."""
+    return {
+        right
+        for right in twin_has.rights - has.rights
+        if not (right.scope.kind and covered(right, has.rights))
+    }
+
+
 def _only_by_an_administrator() -> CapabilityMissing:
     return CapabilityMissing(
         "On MariaDB only an administrator can give a user a second password.",
@@ -371,6 +444,46 @@ def marker(pair: Pair) -> str:
     """Return the name of the role that marks the pair's second user."""
     identity = json.dumps([pair.owner, pair.first, pair.second])
     return MARKER_PREFIX + hashlib.sha256(identity.encode()).hexdigest()[:MARKER_DIGITS]
+
+
+def _record(pair: Pair, digest: str) -> str:
+    """Return the role, quoted, that remembers in which state the second user was left."""
+    return quote_name(marker(pair) + RECORD_SEPARATOR + digest)
+
+
+def _state_of_firsts(twins: Iterable[Twins], found: MariadbRights) -> str:
+    """Return the state in which the second users are when they are equal to the first ones."""
+    return _digest(
+        (each.second.host, found[each.first.account], each.first.changeable()) for each in twins
+    )
+
+
+def _state_of_seconds(twins: Iterable[Twins], found: MariadbRights) -> str:
+    """Return the state in which the second users are."""
+    return _digest(
+        (each.second.host, found[each.second], each.made.changeable())
+        for each in twins
+        if each.made is not None
+    )
+
+
+def _state_when_passed_on(twins: Iterable[Twins], found: MariadbRights) -> str:
+    """Return the state in which active second users are when they have got what they lacked."""
+    return _digest(
+        (
+            each.second.host,
+            found[each.second].with_those_of(found[each.first.account]),
+            (each.made or each.first).changeable(),
+        )
+        for each in twins
+    )
+
+
+def _digest(states: Iterable[tuple[str, Possessions, str]]) -> str:
+    text = json.dumps(
+        [(host, possessions.summary(), conditions) for host, possessions, conditions in states]
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:RECORD_DIGITS]
 
 
 def _memberships_taken(has: Possessions, twin_has: Possessions, second: Account) -> Iterable[str]:

@@ -209,6 +209,28 @@ class Possessions:
     default_role: str = ""
     proxies: set[Account] = field(default_factory=set)
 
+    def with_those_of(self, first: "Possessions") -> "Possessions":
+        """Return what an account has after it was granted all that ``first`` has."""
+        return Possessions(
+            rights=self.rights | first.rights,
+            memberships=self.memberships | first.memberships,
+            default_role=self.default_role or first.default_role,
+            proxies=self.proxies,
+        )
+
+    def summary(self) -> list[object]:
+        """Return it in an order that is always the same, without the rights to routines."""
+        with_admin = {each.role for each in self.memberships if each.with_admin}
+        return [
+            sorted(str(right) for right in self.rights if not right.scope.kind),
+            [
+                (role, role in with_admin)
+                for role in sorted({each.role for each in self.memberships})
+            ],
+            self.default_role,
+            sorted(map(str, self.proxies)),
+        ]
+
     def add(self, row: Iterable[str]) -> None:
         """Take in one row of the answer to :data:`CATALOGUES`, without the grantee."""
         what, database, name, column, privileges, grantable = row

@@ -28,6 +28,7 @@ from rotators.mysql.connection import (
 )
 from rotators.mysql.hosts import has_wildcard, lends, patterns_overlap
 from rotators.mysql.mysql_accounts import (
+    has_conditions,
     holder,
     kept_passwords,
     mark_of,
@@ -417,7 +418,8 @@ class MysqlSession(PairSession[MysqlRights]):
         for each in twins:
             if each.made is not None:
                 continue
-            options = each.first.changeable().replace("%", "%%")
+            conditions = each.first.changeable()
+            options = conditions.replace("%", "%%")
             denied = self._connection.attempt(
                 f"create the user {each.second}",
                 f"CREATE USER %s IDENTIFIED WITH %s BY %s DEFAULT ROLE %s {options} ATTRIBUTE %s",
@@ -425,7 +427,7 @@ class MysqlSession(PairSession[MysqlRights]):
                 each.first.plugin,
                 password,
                 each.first.account,
-                marking(pair),
+                marking(pair, conditions),
                 expected={DENIED},
             )
             if denied:
@@ -443,13 +445,14 @@ class MysqlSession(PairSession[MysqlRights]):
         )
 
     def _equalise(
-        self, twins: Sequence[Twins], found: MysqlRights, *, second_is_idle: bool
+        self, pair: Pair, twins: Sequence[Twins], found: MysqlRights, *, second_is_idle: bool
     ) -> None:
         for each in twins:
             if each.made is not None:
                 self._equalise_roles(each, found, second_is_idle=second_is_idle)
                 if second_is_idle:
-                    self._take_back(each, found)
+                    self._take_back(each.made, found)
+                    self._give_conditions(pair, each.first, each.made)
 
     def _equalise_roles(self, twins: Twins, found: MysqlRights, *, second_is_idle: bool) -> None:
         first, second = twins.first.account, twins.second
@@ -468,42 +471,60 @@ class MysqlSession(PairSession[MysqlRights]):
                 purpose, f"ALTER USER %s DEFAULT ROLE {roles}", second, *sorted(wanted, key=str)
             )
 
-    def _take_back(self, twins: Twins, found: MysqlRights) -> None:
-        """Leave an idle second user nothing but its role, under the first user's conditions."""
-        second = quote_account(twins.second)
+    def _take_back(self, second: Holder, found: MysqlRights) -> None:
+        """Leave an idle second user nothing but its role."""
+        account = second.account
         # One by one: an administrator under partial revokes may not REVOKE ALL.
-        for right in sorted(found.own(twins.second)):
+        for right in sorted(found.own(account)):
             if right.target and right.verb == "GRANT" and right.privilege != "PROXY":
                 self._connection.attempt(
-                    f"take {right} from {twins.second}",
-                    right.statement(second, reverse=True),
+                    f"take {right} from {account}",
+                    right.statement(quote_account(account), reverse=True),
                     expected=MAY_NOT,
                 )
-        conditions = twins.first.changeable()
-        if twins.made is not None and conditions != twins.made.changeable():
+
+    def _give_conditions(self, pair: Pair, first: Holder, second: Holder) -> None:
+        """Let an idle second user work under the first user's conditions, and remember them."""
+        conditions = first.changeable()
+        if conditions != second.changeable() or not has_conditions(second.record, conditions):
             self._connection.run(
-                f"give {twins.second} the conditions of {twins.first.account}",
-                f"ALTER USER {second} {conditions}",
+                f"give {second.account} the conditions of {first.account}",
+                f"ALTER USER {quote_account(second.account)} {conditions} "
+                f"ATTRIBUTE {quote_text(marking(pair, conditions))}",
             )
 
-    def _right_differences(self, twins: Twins, found: MysqlRights) -> list[str]:
-        first, second = twins.first.account, twins.second
-        here, there = quote_account(first), quote_account(second)
-        has, twin_has = found.effective(first), found.effective(second)
-        direct = found.own(second)
-        missing = [
-            f"{second} lacks {right}: GRANT {here} TO {there}; "
-            f"ALTER USER {there} DEFAULT ROLE {here}"
+    def _lacking(self, twins: Twins, found: MysqlRights) -> list[str]:
+        first, second = quote_account(twins.first.account), quote_account(twins.second)
+        has, twin_has = found.effective(twins.first.account), found.effective(twins.second)
+        return [
+            f"{twins.second} lacks {right}: GRANT {first} TO {second}; "
+            f"ALTER USER {second} DEFAULT ROLE {first}"
             for right in sorted(has - twin_has)
         ]
-        take = partial(Right.statement, account=there, reverse=True)
-        extra = [
+
+    def _too_much(self, twins: Twins, found: MysqlRights) -> list[str]:
+        first, second = twins.first.account, twins.second
+        has, twin_has = found.effective(first), found.effective(second)
+        direct = found.own(second)
+        take = partial(Right.statement, account=quote_account(second), reverse=True)
+        return [
             f"{second} has {right}, {first} has not: "
-            + (take(right) if right in direct else f"SET DEFAULT ROLE ALL TO {here}")
+            + (
+                take(right)
+                if right in direct
+                else f"SET DEFAULT ROLE ALL TO {quote_account(first)}"
+            )
             for right in sorted(twin_has - has - {role_of(first)})
             if not implied(right, has)
         ]
-        return missing + extra
+
+    def _untouched(self, pair: Pair, twins: Sequence[Twins], found: MysqlRights) -> bool:
+        """Say so; rights pass through the role, so one that only the second has was given to it."""
+        del pair
+        seconds = [each.made for each in twins if each.made is not None]
+        return all(has_conditions(each.record, each.changeable()) for each in seconds) and not any(
+            self._too_much(each, found) for each in twins
+        )
 
 
 def _lent(account: Account, others: Sequence[Account], found: MysqlRights) -> list[str]:

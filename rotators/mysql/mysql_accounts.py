@@ -1,5 +1,6 @@
 """What a row of MySQL's ``mysql.user`` says. No I/O."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from shared.errors import AccountLocked, DatabaseError, PasswordExpired
 from shared.session import Pair
 
 MARK = "secret-rotation"
+CONDITIONS = "conditions"
 """The key of our mark in an account's ATTRIBUTE, beside whatever else is kept there."""
 
 PASSWORD_PLUGINS = frozenset({"caching_sha2_password", "sha256_password", "mysql_native_password"})
@@ -73,9 +75,28 @@ def kept_passwords(row: Mapping[str, Any]) -> list[bytes]:
     return [text.encode() if isinstance(text, str) else text for text in (first, second) if text]
 
 
-def marking(pair: Pair) -> str:
-    """Return the ATTRIBUTE that marks the second user of a pair as made for its secret."""
-    return json.dumps({MARK: {"secret": pair.owner, "first": pair.first}})
+def marking(pair: Pair, conditions: str = "") -> str:
+    """Return the ATTRIBUTE that marks the second user of a pair as made for its secret.
+
+    Args:
+        pair: The users.
+        conditions: Under which it works from now on, to tell later whether somebody else has
+            changed them; empty where that is not known. ATTRIBUTE is merged into what is there.
+    """
+    mark = {"secret": pair.owner, "first": pair.first}
+    if conditions:
+        mark[CONDITIONS] = _digest(conditions)
+    return json.dumps({MARK: mark})
+
+
+def has_conditions(row: Mapping[str, Any], conditions: str) -> bool:
+    """Say whether these are the conditions that an account was marked with."""
+    mark = attributes(row).get("metadata", {}).get(MARK)
+    return isinstance(mark, dict) and mark.get(CONDITIONS) == _digest(conditions)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def mark_of(row: Mapping[str, Any]) -> tuple[str, str] | None:

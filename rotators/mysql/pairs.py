@@ -8,8 +8,11 @@ Rules of :meth:`PairSession.prepare`:
 3. Rights first, the password last: a PASSWORD HISTORY that refuses the password of an interrupted
    attempt must not keep the rights from being mended.
 4. The active user loses nothing and is not restricted: rights that the first has gained are passed
-   on to an active second at once, everything else waits until the second is idle. Where they still
-   differ then, :meth:`PairSession.differences` says so, and the rotation stops.
+   on to an active second at once, everything else waits until the second is idle. Until then the
+   second may have more only if nobody but this module has touched it: what the first has lost since
+   waits, what somebody has given to the second alone would be lost by the applications. Where the
+   server does not tell the two apart, :meth:`PairSession.differences` names it, and the rotation
+   stops.
 5. Whoever makes a routine gets rights to it, if he has none yet. Those of the second are given to
    the first, so that either may use, alter and drop it.
 """
@@ -20,7 +23,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
 from rotators.mysql.connection import Account, quote_account, quote_name
-from rotators.mysql.session import Holder, MysqlFamilySession, with_password
+from rotators.mysql.session import LOCK_CLAUSE, Holder, MysqlFamilySession, with_password
 from shared.errors import AccountLocked, NameTooLong, RightsDiffer
 from shared.session import Pair
 
@@ -69,28 +72,32 @@ class PairSession(MysqlFamilySession, Generic[Rights]):
         second_is_idle = idle == pair.second
         created = self._create(twins, password, pair)
         self._share_routines(twins, found)
-        self._equalise(twins, found, second_is_idle=second_is_idle)
+        self._equalise(pair, twins, found, second_is_idle=second_is_idle)
         if not second_is_idle:
             self._change_other([each.first for each in twins], password)
         elif len(created) < len(twins):
             self._change_seconds([each for each in twins if each.second not in created], password)
 
-    def differences(self, pair: Pair) -> list[str]:
+    def differences(self, pair: Pair, idle: str) -> list[str]:
         """List what the two users may not do alike."""
         twins, extra = self._twins(pair)
         found = self._read(twins)
         lines = self._obstacles(twins, found)
+        waiting: list[str] = []
         for each in twins:
             if each.made is None:
                 lines.append(f"there is no account {each.second}; rotate once more to make it")
                 continue
-            lines += self._right_differences(each, found)
-            lines += [
-                f"{each.second} has {each.made.clauses[keyword]}, {each.first.account} has {text}: "
-                f"ALTER USER {quote_account(each.second)} {text}"
-                for keyword, text in each.first.clauses.items()
-                if each.made.clauses[keyword] != text
-            ]
+            lines += self._lacking(each, found)
+            waiting += self._too_much(each, found)
+            for keyword, text in each.first.clauses.items():
+                if (has := each.made.clauses[keyword]) != text:
+                    (lines if keyword == LOCK_CLAUSE else waiting).append(
+                        f"{each.second} has {has}, {each.first.account} has {text}: "
+                        f"ALTER USER {quote_account(each.second)} {text}"
+                    )
+        if waiting and not (idle == pair.first and self._untouched(pair, twins, found)):
+            lines += waiting
         return lines + [
             f"{pair.first} has no account for the host of {account}: "
             f"DROP USER {quote_account(account)}"
@@ -172,7 +179,9 @@ class PairSession(MysqlFamilySession, Generic[Rights]):
         """Create and mark the accounts that are missing, and return them."""
 
     @abstractmethod
-    def _equalise(self, twins: Sequence[Twins], found: Rights, *, second_is_idle: bool) -> None:
+    def _equalise(
+        self, pair: Pair, twins: Sequence[Twins], found: Rights, *, second_is_idle: bool
+    ) -> None:
         """Pass the first user's rights on; take from the second what is too much if idle."""
 
     @abstractmethod
@@ -180,8 +189,16 @@ class PairSession(MysqlFamilySession, Generic[Rights]):
         """Change the password of the second user's accounts, which exist."""
 
     @abstractmethod
-    def _right_differences(self, twins: Twins, found: Rights) -> list[str]:
-        """List which rights one of the two has and the other has not."""
+    def _lacking(self, twins: Twins, found: Rights) -> list[str]:
+        """List what the first of the two may do and the second may not."""
+
+    @abstractmethod
+    def _too_much(self, twins: Twins, found: Rights) -> list[str]:
+        """List what the second of the two may do and the first may not."""
+
+    @abstractmethod
+    def _untouched(self, pair: Pair, twins: Sequence[Twins], found: Rights) -> bool:
+        """Say whether the second user still is as this module has left it."""
 
 
 def _require_unlocked(twins: Sequence[Twins], idle: str, pair: Pair) -> None:

@@ -156,8 +156,12 @@ class PostgresSession(Session):
             if rights:
                 self._make_equal(pair)
 
-    def differences(self, pair: Pair) -> list[str]:
-        """Compare the two roles; see :meth:`shared.session.SecondUser.differences`."""
+    def differences(self, pair: Pair, idle: str) -> list[str]:
+        """Compare the two roles; see :meth:`shared.session.SecondUser.differences`.
+
+        Whose turn it is makes no difference: what the first role loses, the second loses at once.
+        """
+        del idle
         with self._transaction():
             return [self._describe(found) for found in compare(self._read(pair))]
 

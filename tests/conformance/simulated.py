@@ -112,8 +112,9 @@ class SimulatedSession(Session):
             with self._database.effect():
                 accounts[pair.second].rights -= {right}
 
-    def differences(self, pair: Pair) -> list[str]:
+    def differences(self, pair: Pair, idle: str) -> list[str]:
         """Compare the rights."""
+        del idle
         self._database.boundary()
         first, second = (self._database.accounts[name].rights for name in (pair.first, pair.second))
         return sorted(first ^ second)

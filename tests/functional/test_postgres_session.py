@@ -354,5 +354,5 @@ def test_functions_of_the_database_are_not_called(server: Server) -> None:
         pair = Pair(owner, second + "_2", "arn:one")
         session.made(pair)
         session.prepare(pair.second, "another password", pair, rights=True)
-        assert session.differences(pair) == []
+        assert session.differences(pair, pair.second) == []
     assert server.execute("SELECT who FROM trap.caught", database=database) == []

@@ -226,15 +226,6 @@ class Trial:
         _, wrong = self.attempt(str(uuid4()))
         return wrong + self.wrong_at_end(taking_over=True)
 
-    def bring_first_to_its_turn(self) -> list[str]:
-        """Rotate once more if the second user is active; return what is wrong with the end.
-
-        What a DBA takes from the first user while the second is active stops the rotation of a pair
-        on MariaDB, and conditions such as limits on MySQL too: the active user is not restricted.
-        """
-        active = next(self.stored()).username
-        return [] if active == self.first else self.rotate()
-
     def change_rights(self) -> None:
         """Change what the first user may do, as a DBA does between two rotations."""
         self.lane.oracle.change_rights(self.first)

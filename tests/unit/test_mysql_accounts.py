@@ -10,7 +10,7 @@ from rotators.mysql.connection import Account
 from rotators.mysql.hosts import has_wildcard, host_fits, lends, like, patterns_overlap
 from rotators.mysql.mariadb import marker
 from rotators.mysql.mariadb_accounts import Way, count_passwords, identified
-from rotators.mysql.mysql_accounts import mark_of, marking, version_numbers
+from rotators.mysql.mysql_accounts import has_conditions, mark_of, marking, version_numbers
 from rotators.mysql.mysql_grants import Right, implied, read_grants
 from rotators.mysql.password_hashes import fits, native_hash, sha256_crypt
 from rotators.mysql.rotator import MysqlRotator
@@ -255,6 +255,17 @@ def test_mark() -> None:
     assert mark_of({"User_attributes": json.dumps(kept)}) == (PAIR.owner, "app")
     for text in (None, "", "{}", '{"metadata": {"secret-rotation": 1}}', '{"metadata": {"a": 1}}'):
         assert mark_of({"User_attributes": text}) is None
+
+
+def test_conditions_in_the_mark() -> None:
+    """The mark tells whether an account still works under the conditions it was given."""
+    row = {"User_attributes": json.dumps({"metadata": json.loads(marking(PAIR, "REQUIRE SSL"))})}
+    assert mark_of(row) == (PAIR.owner, "app")
+    assert has_conditions(row, "REQUIRE SSL")
+    assert not has_conditions(row, "REQUIRE NONE")
+    for unknown in (marking(PAIR), "{}"):
+        row = {"User_attributes": json.dumps({"metadata": json.loads(unknown)})}
+        assert not has_conditions(row, "REQUIRE SSL")
 
 
 def test_marker_of_mariadb() -> None:
