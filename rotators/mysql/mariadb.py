@@ -213,13 +213,13 @@ class MariadbSession(PairSession[MariadbRights]):
             str(name).removeprefix(prefix) for name, text in rows if json.loads(text).get("is_role")
         }
 
-    def _remember(self, pair: Pair, digest: str) -> None:
-        """Remember that the second user is left in this state, and in no other."""
+    def _remember(self, pair: Pair, digest: str, *, forgetting: bool = True) -> None:
+        """Remember that the second user is left in this state, and forget all others."""
         purpose = f"remember how {pair.second} is left"
         remembered = self._remembered(pair)
         if digest not in remembered:
             self._connection.run(purpose, f"CREATE ROLE {_record(pair, digest)}")
-        for outdated in sorted(remembered - {digest}):
+        for outdated in sorted(remembered - {digest}) if forgetting else ():
             self._connection.run(purpose, f"DROP ROLE {_record(pair, outdated)}")
 
     def _require_second_user(self) -> None:
@@ -343,18 +343,13 @@ class MariadbSession(PairSession[MariadbRights]):
             self._remember(pair, _state_of_firsts(twins, found))
             return
         before, after = _state_of_seconds(twins, found), _state_when_passed_on(twins, found)
-        if after == before:
-            return
-        remembered = self._remembered(pair)
-        untouched = not remembered.isdisjoint({before, after})
-        if untouched and after not in remembered:
+        known = before != after and not self._remembered(pair).isdisjoint({before, after})
+        if known:
             # Before anything is granted: between two grants the second is in neither state, but
             # what it will be in is known.
-            self._connection.run(
-                f"remember how {pair.second} is left", f"CREATE ROLE {_record(pair, after)}"
-            )
+            self._remember(pair, after, forgetting=False)
         self._pass_on(twins, found, second_is_idle=False)
-        if untouched:
+        if known:
             self._remember(pair, after)
 
     def _pass_on(
