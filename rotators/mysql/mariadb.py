@@ -247,6 +247,10 @@ class MariadbSession(PairSession[MariadbRights]):
                     for right in own.rights
                     if not right.scope.is_table or right.column in existing.get(right.scope, ())
                 },
+                # Whoever marks a second user gets the role; it has no right and is nobody's loss.
+                memberships={
+                    each for each in own.memberships if not each.role.startswith(MARKER_PREFIX)
+                },
             )
             for account, own in found.items()
         }
@@ -288,7 +292,7 @@ class MariadbSession(PairSession[MariadbRights]):
                 if not may_pass_on(right, found[administrator].rights)
                 for statement in grants([right], each.second)
             ]
-            missing = sorted(has.memberships - twin_has.memberships)
+            missing = has.memberships_beyond(twin_has)
             administered = self._administered_roles() if missing else set()
             lines += [
                 f"{administrator} does not administer the role {membership.role}: "
@@ -343,7 +347,16 @@ class MariadbSession(PairSession[MariadbRights]):
             self._remember(pair, _state_of_firsts(twins, found))
             return
         before, after = _state_of_seconds(twins, found), _state_when_passed_on(twins, found)
-        known = before != after and not self._remembered(pair).isdisjoint({before, after})
+        # An account that an interrupted call has just made for a new host has nothing yet.
+        older = [
+            each
+            for each in twins
+            if each.made is None
+            or found[each.second] != Possessions()
+            or each.made.changeable() != each.first.changeable()
+        ]
+        states = {before, after, _state_of_seconds(older, found)}
+        known = before != after and not self._remembered(pair).isdisjoint(states)
         if known:
             # Before anything is granted: between two grants the second is in neither state, but
             # what it will be in is known.
@@ -357,7 +370,7 @@ class MariadbSession(PairSession[MariadbRights]):
     ) -> None:
         for each in twins:
             has, twin_has, second = found[each.first.account], found[each.second], each.second
-            missing = sorted(has.memberships - twin_has.memberships)
+            missing = has.memberships_beyond(twin_has)
             statements = [membership.grant(second) for membership in missing]
             statements += grants(has.rights - twin_has.rights, second)
             may_change_role = second_is_idle or not twin_has.default_role
@@ -391,7 +404,7 @@ class MariadbSession(PairSession[MariadbRights]):
         ]
         return lines + [
             f"{second} lacks the role {membership.role}: {membership.grant(second)}"
-            for membership in sorted(has.memberships - twin_has.memberships)
+            for membership in has.memberships_beyond(twin_has)
         ]
 
     def _too_much(self, twins: Twins, found: MariadbRights) -> list[str]:

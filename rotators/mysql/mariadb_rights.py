@@ -209,6 +209,15 @@ class Possessions:
     default_role: str = ""
     proxies: set[Account] = field(default_factory=set)
 
+    def memberships_beyond(self, other: "Possessions") -> list[Membership]:
+        """Return what ``other`` lacks: a role with the right to pass it on is had without, too."""
+        roles = {each.role for each in other.memberships}
+        return sorted(
+            each
+            for each in self.memberships - other.memberships
+            if each.with_admin or each.role not in roles
+        )
+
     def with_those_of(self, first: "Possessions") -> "Possessions":
         """Return what an account has after it was granted all that ``first`` has."""
         return Possessions(

@@ -394,6 +394,61 @@ def test_mariadb_remembers_one_state_only(mariadb_world: World) -> None:
             assert len(roles[0][0]) <= 80
 
 
+def test_right_to_pass_a_role_on_is_lost_while_the_second_is_active(mariadb_world: World) -> None:
+    """A role that the first user keeps, without its ADMIN OPTION, is nothing the second lacks."""
+    world, first = mariadb_world, mariadb_world.pair.first
+    administrator = world.server.administrator
+    world.create_role(world.role)
+    world.server.execute(
+        f"GRANT `{world.role}` TO '{first}'@'%' WITH ADMIN OPTION", account=administrator
+    )
+    world.prepare(world.pair.second, ONE)
+    world.server.execute(
+        f"REVOKE ADMIN OPTION FOR `{world.role}` FROM '{first}'@'%'", account=administrator
+    )
+    for idle, password in ((first, TWO), (world.pair.second, THREE)):
+        world.prepare(idle, password)
+        assert world.differences(idle) == []
+    world.require_equal(TWO, THREE)
+
+
+@pytest.mark.parametrize("after", range(6))
+def test_interrupted_when_the_first_has_come_to_a_host(mariadb_world: World, after: int) -> None:
+    """An account made for a new host of the first user does not hide how the others were left."""
+    world, first, second = mariadb_world, mariadb_world.pair.first, mariadb_world.pair.second
+    zero = world.databases[0]
+    world.grant(f"SELECT, INSERT ON `{zero}`.*")
+    world.prepare(second, ONE)
+    world.revoke(f"INSERT ON `{zero}`.*")
+    create(world.server, first, FIRST_PASSWORD, "10.%")
+    world.server.execute(f"GRANT SELECT ON `{zero}`.* TO '{first}'@'10.%'")
+    with administrator_of(world.server) as session, suppress(Stopped):
+        stop_after_changes(session, after)
+        session.prepare(first, TWO, world.pair, rights=True)
+    for idle, password in ((first, THREE), (second, TWO)):
+        world.prepare(idle, password)
+        assert world.differences(idle) == []
+
+
+def test_administrator_who_takes_turns_himself(mariadb_world: World) -> None:
+    """The roles that mark and remember a second user are no rights of the one who made them."""
+    world, server = mariadb_world, mariadb_world.server
+    boss = World.pair_of(f"boss{world.number}", "arn:of:the:administrator")
+    create(server, boss.first, FIRST_PASSWORD)
+    server.execute(f"GRANT SELECT, CREATE USER ON *.* TO '{boss.first}'@'%' WITH GRANT OPTION")
+    for idle, password in ((boss.second, ONE), (boss.first, TWO)):
+        with administrator_of(server) as session:
+            session.prepare(idle, password, boss, rights=True)
+            assert session.differences(boss, idle) == []
+        world.grant(f"SELECT ON `{world.databases[idle == boss.first]}`.*")
+        with session_of(server, idle, password) as session:
+            session.prepare(world.pair.second, ONE, world.pair, rights=True)
+            assert session.differences(world.pair, world.pair.second) == []
+    with administrator_of(server) as session:
+        session.prepare(boss.second, THREE, boss, rights=True)
+        assert session.differences(boss, boss.second) == []
+
+
 @pytest.fixture
 def mariadb_world(mariadb: Server) -> World:
     """A first user and its databases on MariaDB."""
