@@ -47,9 +47,8 @@ test: setup ## the tests, under ten minutes
 test-deploy: setup build lambda-environment node-environment ## the built functions, the template and its policies
 	@$(PYTHON_HERE) -m pytest -m deploy
 
-MATRIX ?= matrix
 test-matrix: setup ## the long matrices only
-	@$(PYTHON_HERE) -m pytest -m "$(MATRIX)"
+	@$(PYTHON_HERE) -m pytest -m matrix
 
 test-all: setup build lambda-environment node-environment ## everything, the long matrices too
 	@$(PYTHON_HERE) -m pytest

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from _pytest.mark import ParameterSet
 
 from local.servers import Server
 from tests.kit.boundaries import Channel
@@ -46,20 +45,14 @@ def test_every_tenth_boundary(
     require_nothing_lost(prove(server, subject, tmp_path, every=10, storms=1))
 
 
-def whole_matrix(subject: Subject) -> ParameterSet:
-    """Mark those that have no row in the document yet: continuous integration leaves them out."""
-    marks = () if subject.name in MATRIX.read() else (pytest.mark.without_row,)
-    return pytest.param(subject, marks=marks, id=subject.name)
-
-
 @pytest.mark.matrix
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("subject", [whole_matrix(subject) for subject in OTHERS])
+@pytest.mark.parametrize("subject", OTHERS, ids=lambda subject: subject.name)
 def test_every_boundary(prepared_server_of: ServerOf, tmp_path: Path, subject: Subject) -> None:
     """Every engine and strategy survives a kill at every boundary, and storms of kills."""
     proof = prove(prepared_server_of(subject.kind), subject, tmp_path)
     require_nothing_lost(proof)
-    row = MATRIX.read().get(subject.name, proof.row)
+    row = MATRIX.read()[subject.name]
     assert row.first == pytest.approx(proof.row.first, rel=0.05)
     assert row.later == pytest.approx(proof.row.later, rel=0.05)
 
@@ -83,15 +76,11 @@ def test_passwords_in_a_log_are_found() -> None:
     assert passwords_in(log, ["not there"]) == 0
 
 
-def test_the_tables_show_no_loss() -> None:
-    """Both tables of the document are in order and without any loss; the windows' is complete."""
-    names = [subject.name for subject in SUBJECTS]
-    matrix = MATRIX.read()
-    assert list(matrix) == [name for name in names if name in matrix]
-    assert len(matrix) > 0
+def test_the_tables_are_complete() -> None:
+    """Both tables of the document have a row for every engine and strategy, and show no loss."""
+    matrix, windows = MATRIX.read(), WINDOWS.read()
+    assert list(matrix) == list(windows) == [subject.name for subject in SUBJECTS]
     assert {name: row.lost for name, row in matrix.items() if row.lost} == {}
-    windows = WINDOWS.read()
-    assert list(windows) == names
     for subject in SUBJECTS:
         row = windows[subject.name]
         assert (row.requests, row.connections) == ((1, 1) if subject.interrupts else (0, 0))
