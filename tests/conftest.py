@@ -1,8 +1,17 @@
 """What every test may rely on: no credentials of the machine, no Region but the one given here."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """Listen to SIGINT, and so let the programs that tests start do.
+
+    A shell lets what it runs in the background ignore it, and that would be passed on to them.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
