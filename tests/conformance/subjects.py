@@ -13,10 +13,9 @@ QUICK = frozenset(
         Subject("mysql", "single-user-by-administrator", administrator=True),
         Subject("mysql", "dual-password", administrator=False),
         Subject("mariadb", "alternating-users", administrator=True),
-        Subject("mariadb", "dual-password", administrator=True),
     }
 )
-"""Every engine and every strategy once; what else there is runs in `make test-all`."""
+"""Every engine and every strategy; what else there is runs in `make test-all`."""
 
 
 def with_subjects(subjects: Iterable[Subject] = SUBJECTS) -> pytest.MarkDecorator:

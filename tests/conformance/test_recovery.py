@@ -30,6 +30,9 @@ def of(subjects: Iterable[Subject]) -> pytest.MarkDecorator:
 
 
 single_user = of([Subject(engine, "single-user", administrator=False) for engine in ENGINES])
+black_hole = with_subjects(
+    Subject(engine, "single-user", administrator=False) for engine in ENGINES
+)
 two_users = of([Subject(engine, "alternating-users", administrator=True) for engine in ENGINES])
 interrupting = of([each for each in SUBJECTS if each.interrupts and each.kind in ENGINES])
 
@@ -308,7 +311,7 @@ def test_network_cut(lane_of: LaneOf, subject: Subject) -> None:
     require_good_end(trial)
 
 
-@single_user
+@black_hole
 def test_black_hole(lane_of: LaneOf, subject: Subject) -> None:
     """A server behind a black hole is reported before Lambda's timeout; then a retry succeeds."""
     trial = lane_of(subject).new_trial()
@@ -320,7 +323,7 @@ def test_black_hole(lane_of: LaneOf, subject: Subject) -> None:
     require_good_end(trial)
 
 
-@single_user
+@black_hole
 def test_black_hole_after_the_change(lane_of: LaneOf, subject: Subject) -> None:
     """A black hole in the middle is reported in time, and a session lost in it gives up its lock.
 

@@ -358,7 +358,7 @@ def forgetting(world: World) -> list[str]:
     return [f"DROP ROLE `{role}`" for (role,) in roles if role.startswith(mark)]
 
 
-@pytest.mark.parametrize("after", range(12))
+@pytest.mark.parametrize("after", range(6))
 def test_interrupted_at_the_turn_of_the_first(world: World, after: int) -> None:
     """Wherever a preparation of the first user stops, the next call ends well."""
     first, second = world.pair.first, world.pair.second
