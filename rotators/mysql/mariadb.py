@@ -214,7 +214,7 @@ class MariadbSession(PairSession[MariadbRights]):
         }
 
     def _remember(self, pair: Pair, digest: str, *, forgetting: bool = True) -> None:
-        """Remember that the second user is left in this state, and forget all others."""
+        """Remember that the second user is left in this state; unless told not to, no other."""
         purpose = f"remember how {pair.second} is left"
         remembered = self._remembered(pair)
         if digest not in remembered:

@@ -11,8 +11,9 @@ from shared.errors import AccountLocked, DatabaseError, PasswordExpired
 from shared.session import Pair
 
 MARK = "secret-rotation"
-CONDITIONS = "conditions"
 """The key of our mark in an account's ATTRIBUTE, beside whatever else is kept there."""
+CONDITIONS = "conditions"
+"""The key, in the mark, of a digest of the conditions under which the account was left."""
 
 PASSWORD_PLUGINS = frozenset({"caching_sha2_password", "sha256_password", "mysql_native_password"})
 """Under any other plugin ``IDENTIFIED BY`` succeeds and changes nothing."""
