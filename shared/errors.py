@@ -42,6 +42,7 @@ A message never holds a password: drivers' texts are scrubbed before they are pu
 :mod:`shared.redaction`).
 """
 
+from enum import StrEnum
 from typing import ClassVar
 
 START_AFRESH = (
@@ -51,8 +52,28 @@ START_AFRESH = (
 """How the attempt is ended that has pinned what is wrong: its stored value is never rewritten."""
 
 
+class Remedy(StrEnum):
+    """What a failure needs; the dimension by which alarms count, and the chapter of the runbook."""
+
+    LOCKED_OUT = "locked-out"
+    """Applications may be unable to log in: somebody acts now."""
+    ACCOUNT = "account"
+    """The account in the database has to be mended, or the password that a secret has of it."""
+    NETWORK = "network"
+    """A route, a name, a certificate or a server has to be mended."""
+    RIGHTS = "rights"
+    """Somebody has to grant something, in the database or in AWS."""
+    SETTING = "setting"
+    """A tag, a variable of the function or a field of the secret has to be corrected."""
+    WAIT = "wait"
+    """It passes by itself; only if it stays, something has to be done."""
+
+
 class RotationError(Exception):
     """A step failed; the message says what is wrong and the hint what to do next.
+
+    A subclass says two things besides: ``remedy``, what the failure needs, and ``retry_cures``,
+    whether the same rotation may succeed when it is only repeated.
 
     Args:
         message: What was found, naming the field, account or host, never a password.
@@ -60,6 +81,8 @@ class RotationError(Exception):
     """
 
     hint: ClassVar[str] = "Read the message; nothing was changed."
+    remedy: ClassVar[Remedy] = Remedy.SETTING
+    retry_cures: ClassVar[bool] = False
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         self.message = message
@@ -134,12 +157,16 @@ class BadSecret(NotRotatable):
 class ServiceFailed(RotationError):
     """An AWS API answered with an error that this framework has no special answer to."""
 
+    remedy = Remedy.WAIT
+    retry_cures = True
     hint = "Secrets Manager repeats the rotation by itself; look the error code up if it stays."
 
 
 class AccessDenied(ServiceFailed):
     """The function's role, the secret's policy or the KMS key's policy refuses the call."""
 
+    remedy = Remedy.RIGHTS
+    retry_cures = False
     hint = (
         "Compare the function's role with template.yaml; for a customer-managed key the role also "
         "needs kms:Decrypt and kms:GenerateDataKey through Secrets Manager."
@@ -161,6 +188,8 @@ class ValueNotReadable(ServiceFailed):
 class OutOfTime(RotationError):
     """Too little of the function's time is left to begin or to go on."""
 
+    remedy = Remedy.WAIT
+    retry_cures = True
     hint = (
         "Secrets Manager repeats the rotation and carries on; raise the function's Timeout if it "
         "stays, or look for what makes the database slow."
@@ -184,11 +213,15 @@ class DatabaseError(RotationError):
 class LoginRefused(DatabaseError):
     """User name and password do not belong together (or the engine will not say otherwise)."""
 
+    remedy = Remedy.ACCOUNT
+    retry_cures = True
     hint = "Compare the secret with the account in the database."
 
 
 class AccountUnusable(DatabaseError):
     """The account is there but cannot be used; another password would not help."""
+
+    remedy = Remedy.ACCOUNT
 
 
 class AccountLocked(AccountUnusable):
@@ -224,6 +257,8 @@ class PasswordNotAsked(AccountUnusable):
 class Unreachable(DatabaseError):
     """No server answered at that address in time."""
 
+    remedy = Remedy.NETWORK
+    retry_cures = True
     hint = (
         "Check host and port in the secret, the function's subnets and security groups, and that "
         "the database is running."
@@ -239,18 +274,22 @@ class NameNotResolved(Unreachable):
 class TlsFailed(DatabaseError):
     """A verified TLS connection could not be made; plaintext is never tried instead."""
 
+    remedy = Remedy.NETWORK
+    retry_cures = True
     hint = "Check the server's TLS configuration."
 
 
 class TlsNotOffered(TlsFailed):
     """The server does not speak TLS."""
 
+    retry_cures = False
     hint = 'Enable TLS on the server; or accept plaintext for this secret alone with "ssl": false.'
 
 
 class CertificateUntrusted(TlsFailed):
     """The certificate is not signed by a CA that the function trusts, or is out of date."""
 
+    retry_cures = False
     hint = (
         "For a server outside RDS set DATABASE_CA_FILE to its CA in PEM; for RDS update the "
         "function, its CA bundle may be older than the server's certificate."
@@ -260,24 +299,30 @@ class CertificateUntrusted(TlsFailed):
 class HostNameMismatch(TlsFailed):
     """The certificate belongs to another host name."""
 
+    retry_cures = False
     hint = "Use the name in the certificate as `host` (the RDS endpoint, not a CNAME of your own)."
 
 
 class TlsRequired(TlsFailed):
     """The server refuses plaintext, but the secret says `"ssl": false`."""
 
+    retry_cures = False
     hint = 'Remove "ssl": false from the secret.'
 
 
 class ServerBusy(DatabaseError):
     """The server has no connection to spare, or is starting up or shutting down."""
 
+    remedy = Remedy.WAIT
+    retry_cures = True
     hint = "Secrets Manager repeats the rotation by itself; raise the connection limit if it stays."
 
 
 class ServerReadOnly(DatabaseError):
     """The server does not take changes: a reader, or a failover under way."""
 
+    remedy = Remedy.WAIT
+    retry_cures = True
     hint = (
         "Use the writer's endpoint as `host`. During a failover the name may lead to a reader for "
         "a while: Secrets Manager repeats the rotation by itself."
@@ -287,6 +332,7 @@ class ServerReadOnly(DatabaseError):
 class PermissionDenied(DatabaseError):
     """The account lacks a right that the rotation needs."""
 
+    remedy = Remedy.RIGHTS
     hint = "Grant it; the rotator's README lists the grants that each strategy needs."
 
 
@@ -305,12 +351,15 @@ class PasswordRejected(DatabaseError):
 class LockTimeout(DatabaseError):
     """Another delivery of the same rotation holds the lock."""
 
+    remedy = Remedy.WAIT
+    retry_cures = True
     hint = "Secrets Manager repeats the rotation by itself; the other delivery may finish it first."
 
 
 class StatementFailed(DatabaseError):
     """A statement failed for a reason without an error of its own here."""
 
+    retry_cures = True
     hint = "Look the server's error code up; nothing is promoted before a new login has worked."
 
 
@@ -321,6 +370,7 @@ class CannotRotate(RotationError):
 class NoLoginWorks(CannotRotate):
     """No stored version of the secret logs in."""
 
+    remedy = Remedy.LOCKED_OUT
     hint = (
         "Set the password by hand and store it as AWSCURRENT, or name an administrator in the "
         "secret's `masterarn`, who resets it at the next rotation."
@@ -330,6 +380,7 @@ class NoLoginWorks(CannotRotate):
 class ProofFailed(CannotRotate):
     """The new password was set, but a fresh login with it was refused; the old one is back."""
 
+    remedy = Remedy.LOCKED_OUT
     hint = (
         "Look for what changes passwords on their way (a proxy, a plugin, a second account of the "
         "same name for another host). AWSCURRENT still logs in."
@@ -339,6 +390,8 @@ class ProofFailed(CannotRotate):
 class ReaderBehind(CannotRotate):
     """A reader that the secret lists did not accept the new login in time; nothing was promoted."""
 
+    remedy = Remedy.WAIT
+    retry_cures = True
     hint = (
         "Secrets Manager repeats the rotation by itself; check the reader's replication and the "
         "tag rotation:reader-hosts if it stays."
@@ -348,12 +401,14 @@ class ReaderBehind(CannotRotate):
 class RightsDiffer(CannotRotate):
     """The second user would not have the rights of the first."""
 
+    remedy = Remedy.RIGHTS
     hint = "Run the statements named above as a more powerful user; AWSCURRENT was not touched."
 
 
 class NotOurUser(CannotRotate):
     """A user of the second user's name exists, and this secret did not make it."""
 
+    remedy = Remedy.ACCOUNT
     hint = (
         "Adopt the user as shown; or choose another name with the tag rotation:second-user, take "
         f"AWSPENDING off ({START_AFRESH}) and rotate again."
@@ -363,6 +418,7 @@ class NotOurUser(CannotRotate):
 class CurrentChanged(CannotRotate):
     """AWSCURRENT was edited while the rotation ran and no longer fits it."""
 
+    remedy = Remedy.WAIT
     hint = f"Take AWSPENDING off ({START_AFRESH}) and rotate again."
 
 

@@ -173,6 +173,7 @@ class _Invocation:
     def _succeeded(self, action: Action) -> None:
         if "plaintext" in self._facts:
             self._logger.warning(PLAINTEXT_WARNING)
+            self._count("Plaintext")
         self._logger.info("step succeeded", action=action.name, **self._report())
         self._count("StepSucceeded")
         if self._facts.get("logged_in_with", HEALTHY) != HEALTHY:
@@ -194,6 +195,8 @@ class _Invocation:
         self._logger.error(str(reported), cause=cause, **self._report())
         self._count("StepFailed")
         self._count("StepFailedByCause", cause=cause)
+        if isinstance(error, RotationError):
+            self._count("StepFailedByRemedy", remedy=error.remedy)
         return reported
 
     def _report(self) -> dict[str, Any]:

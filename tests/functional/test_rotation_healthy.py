@@ -417,16 +417,19 @@ def test_log_lines_and_metrics(postgres: Server, rotating: Rotating) -> None:
 
 
 def test_failures_are_counted_by_cause(postgres: Server, rotating: Rotating) -> None:
-    """A failed step leaves an error line with its cause, and counts by it."""
+    """A failed step leaves an error line with its cause, and counts by it and by its remedy."""
     secret = rotating.secret(postgres, host="no-such-host.invalid")
     error = secret.fails()
     (line,) = [line for line in rotating.record.lines() if line.get("level") == "ERROR"]
     assert line["cause"] == "NameNotResolved" == type(error).__name__
     assert line["step"] == "setSecret"
     assert line["message"] == str(error)
-    assert rotating.record.metrics() == ["StepSucceeded", "StepFailed", "StepFailedByCause"]
+    counted = ["StepSucceeded", "StepFailed", "StepFailedByCause", "StepFailedByRemedy"]
+    assert rotating.record.metrics() == counted
     (by_cause,) = [line for line in rotating.record.lines() if "StepFailedByCause" in line]
     assert by_cause["cause"] == "NameNotResolved"
+    (by_remedy,) = [line for line in rotating.record.lines() if "StepFailedByRemedy" in line]
+    assert by_remedy["remedy"] == "network"
 
 
 def test_plaintext_is_warned_about(rotating: Rotating) -> None:
@@ -437,6 +440,7 @@ def test_plaintext_is_warned_about(rotating: Rotating) -> None:
         assert secret.logs_in()
         warnings = [line for line in rotating.record.lines() if line.get("level") == "WARNING"]
         rotating._log_began.pop(plain)
+        assert rotating.record.metrics().count("Plaintext") == len(warnings)
     assert {line["step"] for line in warnings} == {"setSecret", "testSecret"}
     assert all('"ssl": false' in line["message"] for line in warnings)
 

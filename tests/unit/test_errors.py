@@ -6,7 +6,7 @@ import re
 import pytest
 
 from shared import errors
-from shared.errors import RotationError
+from shared.errors import Remedy, RotationError
 
 CLASSES = [
     found
@@ -76,3 +76,29 @@ def test_only_some_errors_prove_a_password() -> None:
     """A database error proves nothing unless it says so."""
     assert not errors.ServerBusy("Busy.").proves_password
     assert errors.ServerBusy("Busy.", proves_password=True).proves_password
+
+
+def test_only_what_passes_by_itself_is_worth_a_retry() -> None:
+    """What waits for time is cured by a retry, what waits for a DBA's or a developer's hand is not.
+
+    In between are what may be either: a network, a refused login, an unknown error of the server.
+    """
+    waiting = {kind for kind in LEAVES if kind.remedy is Remedy.WAIT}
+    assert {kind for kind in waiting if not kind.retry_cures} == {errors.CurrentChanged}
+    cured = {kind for kind in LEAVES if kind.retry_cures} - waiting
+    assert cured == {
+        errors.LoginRefused,
+        errors.NameNotResolved,
+        errors.StatementFailed,
+    }
+
+
+def test_every_remedy_is_somebodys() -> None:
+    """No remedy, and so no alarm, stands for nothing."""
+    assert {kind.remedy for kind in LEAVES} == set(Remedy)
+
+
+def test_applications_out_of_the_database_are_urgent() -> None:
+    """The errors after which applications may be unable to log in have the urgent remedy."""
+    urgent = {kind for kind in LEAVES if kind.remedy is Remedy.LOCKED_OUT}
+    assert urgent == {errors.NoLoginWorks, errors.ProofFailed}
