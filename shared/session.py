@@ -7,6 +7,7 @@ has to be declared, and a flag cannot disagree with the code.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol, Self, runtime_checkable
 
 from shared.errors import DatabaseError
@@ -34,6 +35,25 @@ class Pair:
         return self.second if username == self.first else self.first
 
 
+class Lock(Enum):
+    """How a session came by a lock."""
+
+    AT_ONCE = auto()
+    AFTER_WAITING = auto()
+    """Another session held it first: what was read before may be out of date."""
+
+
+class Ownership(Enum):
+    """Whose the second user of a pair is."""
+
+    MISSING = auto()
+    """No such user exists."""
+    OURS = auto()
+    """It carries this pair's mark."""
+    FOREIGN = auto()
+    """It exists without the mark: made by somebody else, or for another secret."""
+
+
 class Session(ABC):
     """One open, authenticated connection to a database.
 
@@ -52,15 +72,12 @@ class Session(ABC):
         """End the session and release its lock; never raises."""
 
     @abstractmethod
-    def lock(self, name: str, seconds: float) -> bool:
+    def lock(self, name: str, seconds: float) -> Lock:
         """Take the server-wide (or database-wide) advisory lock ``name`` until the session ends.
 
         Args:
             name: The secret's ARN; an engine may hash it to fit.
             seconds: How long to wait for another holder.
-
-        Returns:
-            True when another session held it first: what was read before may be out of date.
 
         Raises:
             LockTimeout: The holder did not let go in time.
@@ -82,28 +99,51 @@ class Session(ABC):
 
     @abstractmethod
     def account_problem(self, username: str) -> DatabaseError | None:
-        """Say what, other than the password, keeps ``username`` from logging in.
+        """Say what keeps ``username`` from logging in, that another password would not cure.
 
         Returns:
-            AccountMissing, AccountLocked, AccountExpired or PasswordExpired, ready to be raised;
-            None when the account is fine, or when the session's user may not look.
+            AccountMissing, AccountLocked or AccountExpired, ready to be raised; None when the
+            account is fine, or when the session's user may not look.
         """
+
+    def acts_as(self) -> str | None:
+        """Ask the server whose rights the session has, as it was opened.
+
+        Returns:
+            A name to compare with :meth:`SecondUser.should_act_as`; None where a session always
+            has the rights of its own user.
+        """
+        return None
 
 
 @runtime_checkable
 class SecondUser(Protocol):
     """The session's user is an administrator who can keep a second user equal to a first."""
 
-    def made(self, pair: Pair) -> bool | None:
-        """Say whether the pair's second user exists and is ours.
-
-        Returns:
-            None when no such user exists; True when it carries this pair's mark; False when it
-            exists without the mark, made by somebody else or for another secret.
-        """
+    def ownership(self, pair: Pair) -> Ownership:
+        """Say whether the pair's second user exists and is ours."""
 
     def adoption(self, pair: Pair) -> str:
         """Return the statement with which a DBA hands an existing second user to this secret."""
+
+    def adopt(self, pair: Pair) -> None:
+        """Hand an existing second user to this secret, as :meth:`adoption` says.
+
+        Raises:
+            PermissionDenied: The session's user may not.
+        """
+
+    def sessions_of(self, username: str) -> int | None:
+        """Count the open sessions of ``username``; None when the session's user may not look."""
+
+    def should_act_as(self, username: str, pair: Pair) -> str | None:
+        """Say whose rights a new session of ``username`` must have in this session's database.
+
+        Read from the catalogues, for either user of the pair: what the first acts as there.
+
+        Returns:
+            A name to compare with :meth:`Session.acts_as`; None where there is nothing to compare.
+        """
 
     def prepare(self, idle: str, password: str, pair: Pair, *, rights: bool) -> None:
         """Give ``idle`` (one of the pair) the password and, if ``rights``, make the pair equal.

@@ -38,7 +38,7 @@ from shared.lifecycle import (
 )
 from shared.model import Description, Label, Login, Step
 from shared.rotation import Overtaken, Rotation
-from shared.session import Pair, SecondUser, Session, TwoPasswords
+from shared.session import Lock, Ownership, Pair, SecondUser, Session, TwoPasswords
 from shared.settings import StrategyName, Tag
 
 LONGEST_LABEL = 256
@@ -199,7 +199,7 @@ def take_lock(session: Session, rotation: Rotation) -> None:
         Overtaken: Another session had it first.
     """
     seconds = rotation.deadline.seconds(LOCK_SECONDS, "wait for the lock")
-    if session.lock(rotation.secret_id, seconds):
+    if session.lock(rotation.secret_id, seconds) is Lock.AFTER_WAITING:
         raise Overtaken
 
 
@@ -430,13 +430,13 @@ class AlternatingUsers(Strategy):
 
     def _require_ours(self, rotation: Rotation, session: SecondUser, pair: Pair) -> None:
         """Refuse a second user that this secret did not make."""
-        made = session.made(pair)
-        if made is False:
+        ownership = session.ownership(pair)
+        if ownership is Ownership.FOREIGN:
             msg = f"User {pair.second} exists, and secret {pair.owner} did not make it."
             raise NotOurUser(
                 msg, hint=f"{NotOurUser.hint} To adopt it, a DBA runs: {session.adoption(pair)}"
             )
-        if made is None and (
+        if ownership is Ownership.MISSING and (
             not rotation.rights_are_managed or rotation.pending.username == pair.first
         ):
             msg = f"User {pair.second} does not exist."

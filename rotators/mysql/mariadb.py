@@ -37,7 +37,7 @@ from rotators.mysql.pairs import OF_A_MAKER, PairSession, Routine, Twins
 from rotators.mysql.password_hashes import native_hash
 from rotators.mysql.session import Holder
 from shared.errors import CapabilityMissing
-from shared.session import Pair
+from shared.session import Ownership, Pair
 
 OPERATION_FAILED = 1396
 """MariaDB's ALTER USER fails with this; the reason is one of the statement's other messages."""
@@ -169,15 +169,29 @@ class MariadbSession(PairSession[MariadbRights]):
 
     # A second user
 
-    def made(self, pair: Pair) -> bool | None:
-        """Say whether the second user is ours; see :class:`shared.session.SecondUser`."""
+    def ownership(self, pair: Pair) -> Ownership:
+        """Say whose the second user is; see :class:`shared.session.SecondUser`."""
         if not self._holders(pair.second):
-            return None
-        return self._has_marker(pair)
+            return Ownership.MISSING
+        return Ownership.OURS if self._has_marker(pair) else Ownership.FOREIGN
 
     def adoption(self, pair: Pair) -> str:
         """Return the statement that makes the role by which the second user is known as ours."""
         return f"CREATE ROLE {quote_name(marker(pair))}"
+
+    def adopt(self, pair: Pair) -> None:
+        """Mark the second user as ours; see :meth:`shared.session.SecondUser.adopt`."""
+        self._connection.run(f"adopt {pair.second}", self.adoption(pair))
+
+    def sessions_of(self, username: str) -> int | None:
+        """Not looked at yet."""
+        del username
+        return None
+
+    def should_act_as(self, username: str, pair: Pair) -> str | None:
+        """Not looked at yet."""
+        del username, pair
+        return None
 
     def _has_marker(self, pair: Pair) -> bool:
         found = self._connection.run(

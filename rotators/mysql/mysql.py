@@ -40,7 +40,7 @@ from rotators.mysql.pairs import OF_A_MAKER, PairSession, Routine, Twins
 from rotators.mysql.password_hashes import fits
 from rotators.mysql.session import Holder, each_account
 from shared.errors import CapabilityMissing, PasswordRejected, PermissionDenied
-from shared.session import Pair
+from shared.session import Ownership, Pair
 
 TWO_PASSWORDS_SINCE = (8, 0, 14)
 SECOND_USER_SINCE = (8, 0, 21)
@@ -302,18 +302,33 @@ class MysqlSession(PairSession[MysqlRights]):
 
     # A second user
 
-    def made(self, pair: Pair) -> bool | None:
-        """Say whether the second user is ours; see :class:`shared.session.SecondUser`."""
+    def ownership(self, pair: Pair) -> Ownership:
+        """Say whose the second user is; see :class:`shared.session.SecondUser`."""
         holders = self._holders(pair.second)
         if not holders:
-            return None
-        return all(mark_of(each.record) == (pair.owner, pair.first) for each in holders)
+            return Ownership.MISSING
+        ours = all(mark_of(each.record) == (pair.owner, pair.first) for each in holders)
+        return Ownership.OURS if ours else Ownership.FOREIGN
 
     def adoption(self, pair: Pair) -> str:
         """Return the statement that marks existing accounts of the second user."""
         accounts = [each.account for each in self._holders(pair.second)]
         names = ", ".join(map(quote_account, accounts or [Account(pair.second, "%")]))
         return f"ALTER USER {names} ATTRIBUTE {quote_text(marking(pair))}"
+
+    def adopt(self, pair: Pair) -> None:
+        """Mark the second user as ours; see :meth:`shared.session.SecondUser.adopt`."""
+        self._connection.run(f"adopt {pair.second}", self.adoption(pair))
+
+    def sessions_of(self, username: str) -> int | None:
+        """Not looked at yet."""
+        del username
+        return None
+
+    def should_act_as(self, username: str, pair: Pair) -> str | None:
+        """Not looked at yet."""
+        del username, pair
+        return None
 
     def _require_second_user(self) -> None:
         if self.version < SECOND_USER_SINCE:

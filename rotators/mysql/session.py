@@ -16,7 +16,7 @@ from shared.errors import (
     PermissionDenied,
     ServerReadOnly,
 )
-from shared.session import Session
+from shared.session import Lock, Session
 
 LOCK_PREFIX = "rotation:"
 LONGEST_LOCK_NAME = 64
@@ -78,7 +78,7 @@ class MysqlFamilySession(Session):
         """End the session and release its lock; never raises."""
         self._connection.close()
 
-    def lock(self, name: str, seconds: float) -> bool:
+    def lock(self, name: str, seconds: float) -> Lock:
         """Take the server-wide advisory lock ``name``; see :meth:`shared.session.Session.lock`."""
         short, purpose = lock_name(name), "take the rotation's lock"
         deadline = self._connection.deadline
@@ -87,7 +87,7 @@ class MysqlFamilySession(Session):
         while True:
             ((taken,),) = self._connection.run(purpose, "SELECT GET_LOCK(%s, %s)", short, patience)
             if taken == 1:
-                return patience > 0
+                return Lock.AFTER_WAITING if patience else Lock.AT_ONCE
             left = deadline.remaining() - end
             if patience and left <= 0:
                 raise LockTimeout(f"Another session held the lock for {seconds:.0f} seconds.")

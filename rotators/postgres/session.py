@@ -32,7 +32,7 @@ from shared.errors import (
     StatementFailed,
     Unreachable,
 )
-from shared.session import Pair, Session
+from shared.session import Lock, Ownership, Pair, Session
 
 TRANSACTION_SECONDS = 15.0
 """Longest wait for a transaction: each touches a few rows of catalogues."""
@@ -84,7 +84,7 @@ class PostgresSession(Session):
         with contextlib.suppress(psycopg.Error):
             self._connection.close()
 
-    def lock(self, name: str, seconds: float) -> bool:
+    def lock(self, name: str, seconds: float) -> Lock:
         """Take an advisory lock of this database; see :meth:`shared.session.Session.lock`.
 
         Advisory locks do not hold behind a pooler in transaction mode: use the database's address.
@@ -95,10 +95,10 @@ class PostgresSession(Session):
         key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
         with self._in_time(self._deadline.seconds(seconds, "take the lock")):
             if self._try_lock(key):
-                return False
+                return Lock.AT_ONCE
         with self._transaction(seconds):
             self._run("SELECT pg_catalog.pg_advisory_lock(%s)", key)
-        return True
+        return Lock.AFTER_WAITING
 
     def _try_lock(self, key: int) -> bool:
         """Try to take the lock, and say until when at most it may be held: in one round trip."""
@@ -137,19 +137,34 @@ class PostgresSession(Session):
 
     # SecondUser
 
-    def made(self, pair: Pair) -> bool | None:
-        """Read the second role's comment; see :meth:`shared.session.SecondUser.made`."""
+    def ownership(self, pair: Pair) -> Ownership:
+        """Read the second role's comment; see :meth:`shared.session.SecondUser.ownership`."""
         with self._transaction():
-            return self._made(pair)
+            return self._ownership(pair)
 
     def adoption(self, pair: Pair) -> str:
         """Return the comment that hands a role over."""
         return self._text(_comment(pair))
 
+    def adopt(self, pair: Pair) -> None:
+        """Write the comment; see :meth:`shared.session.SecondUser.adopt`."""
+        with self._transaction():
+            self._run(_comment(pair))
+
+    def sessions_of(self, username: str) -> int | None:
+        """Not looked at yet."""
+        del username
+        return None
+
+    def should_act_as(self, username: str, pair: Pair) -> str | None:
+        """Not looked at yet."""
+        del username, pair
+        return None
+
     def prepare(self, idle: str, password: str, pair: Pair, *, rights: bool) -> None:
         """Set the password and make the pair equal, in one transaction."""
         with self._transaction():
-            if rights and self._made(pair) is None:
+            if rights and self._ownership(pair) is Ownership.MISSING:
                 self._create(pair, password)
             else:
                 self._set_password(idle, password)
@@ -165,12 +180,14 @@ class PostgresSession(Session):
         with self._transaction():
             return [self._describe(found) for found in compare(self._read(pair))]
 
-    def _made(self, pair: Pair) -> bool | None:
+    def _ownership(self, pair: Pair) -> Ownership:
         rows = self._run(
             "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = %s",
             pair.second,
         )
-        return rows[0][0] == mark(pair) if rows else None
+        if not rows:
+            return Ownership.MISSING
+        return Ownership.OURS if rows[0][0] == mark(pair) else Ownership.FOREIGN
 
     def _create(self, pair: Pair, password: str) -> None:
         """Create the second role as a member of the first: rights and all in one statement."""

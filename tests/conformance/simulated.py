@@ -14,7 +14,7 @@ from shared.errors import AccountMissing, DatabaseError, LoginRefused
 from shared.model import Login
 from shared.passwords import Profile
 from shared.rotator import Rotator
-from shared.session import Pair, Session
+from shared.session import Lock, Ownership, Pair, Session
 
 ADMINISTRATOR = "administrator"
 ADMINISTRATOR_PASSWORD = "Password-of-the-1-administrator"
@@ -66,10 +66,10 @@ class SimulatedSession(Session):
     def close(self) -> None:
         """End the session."""
 
-    def lock(self, name: str, seconds: float) -> bool:
+    def lock(self, name: str, seconds: float) -> Lock:
         """Take the lock, which is always free: there is one thread."""
         self._database.boundary()
-        return False
+        return Lock.AT_ONCE
 
     def change_password(self, username: str, password: str) -> None:
         """Make it the only password."""
@@ -84,15 +84,31 @@ class SimulatedSession(Session):
 
     # SecondUser
 
-    def made(self, pair: Pair) -> bool | None:
+    def ownership(self, pair: Pair) -> Ownership:
         """Read the mark."""
         self._database.boundary()
         account = self._database.accounts.get(pair.second)
-        return None if account is None else account.mark in (pair.owner, "unfinished")
+        if account is None:
+            return Ownership.MISSING
+        ours = account.mark in (pair.owner, "unfinished")
+        return Ownership.OURS if ours else Ownership.FOREIGN
 
     def adoption(self, pair: Pair) -> str:
         """Return what a DBA would run."""
         return f"MARK {pair.second} AS {pair.owner}"
+
+    def adopt(self, pair: Pair) -> None:
+        """Mark it."""
+        with self._database.effect():
+            self._database.accounts[pair.second].mark = pair.owner
+
+    def sessions_of(self, username: str) -> int | None:
+        """Nobody else has a session."""
+        return 0
+
+    def should_act_as(self, username: str, pair: Pair) -> str | None:
+        """Every session acts as its own user."""
+        return None
 
     def prepare(self, idle: str, password: str, pair: Pair, *, rights: bool) -> None:
         """Make the user, mark it, set its password, copy its rights: one after the other."""

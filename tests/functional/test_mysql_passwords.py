@@ -25,6 +25,7 @@ from shared.errors import (
     ServerBusy,
     ServerReadOnly,
 )
+from shared.session import Lock
 from tests.functional.mysql_family import (
     KINDS,
     MARIADB_KINDS,
@@ -518,17 +519,17 @@ SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:" + "long/" * 
 def test_lock_is_free(server: Server) -> None:
     """A free lock is had at once, again by the same session, and freed by its end."""
     with administrator_of(server) as session:
-        assert session.lock(SECRET, 5) is False
-        assert session.lock(SECRET, 5) is False
+        assert session.lock(SECRET, 5) is Lock.AT_ONCE
+        assert session.lock(SECRET, 5) is Lock.AT_ONCE
     with administrator_of(server) as session:
-        assert session.lock(SECRET, 5) is False
+        assert session.lock(SECRET, 5) is Lock.AT_ONCE
 
 
 def test_lock_of_another_secret(server: Server) -> None:
     """Two secrets whose long names begin alike do not wait for each other."""
     with administrator_of(server) as one, administrator_of(server) as other:
-        assert one.lock(SECRET, 5) is False
-        assert other.lock(SECRET + "2", 5) is False
+        assert one.lock(SECRET, 5) is Lock.AT_ONCE
+        assert other.lock(SECRET + "2", 5) is Lock.AT_ONCE
 
 
 def test_lock_that_is_held(server: Server) -> None:
@@ -548,7 +549,7 @@ def test_lock_after_a_wait(server: Server) -> None:
     timer = threading.Timer(0.3, holder.close)
     timer.start()
     with waiting:
-        assert waiting.lock(SECRET, 10) is True
+        assert waiting.lock(SECRET, 10) is Lock.AFTER_WAITING
     timer.join()
 
 
@@ -557,7 +558,7 @@ def test_users_lock_without_rights(server: Server) -> None:
     name = new_name()
     create(server, name, OLD)
     with session_of(server, name, OLD) as own, administrator_of(server) as administrator:
-        assert own.lock(SECRET, 5) is False
+        assert own.lock(SECRET, 5) is Lock.AT_ONCE
         with pytest.raises(LockTimeout):
             administrator.lock(SECRET, 1)
 

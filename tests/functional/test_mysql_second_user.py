@@ -26,7 +26,7 @@ from shared.errors import (
     RotationError,
     ServerReadOnly,
 )
-from shared.session import Pair, SecondUser
+from shared.session import Ownership, Pair, SecondUser
 from tests.functional.mysql_family import (
     KINDS,
     MARIADB_KINDS,
@@ -201,9 +201,9 @@ def test_second_user_is_made_with_the_rights_of_the_first(world: World) -> None:
     world.grant(f"EXECUTE ON PROCEDURE `{zero}`.tally")
     world.grant("PROCESS, RELOAD ON *.*")
     with administrator_of(world.server) as session:
-        assert session.made(world.pair) is None
+        assert session.ownership(world.pair) is Ownership.MISSING
         session.prepare(world.pair.second, ONE, world.pair, rights=True)
-        assert session.made(world.pair) is True
+        assert session.ownership(world.pair) is Ownership.OURS
         assert session.differences(world.pair, world.pair.second) == []
     answers = world.require_equal(FIRST_PASSWORD, ONE)
     assert answers[f"SELECT number FROM `{one}`.item LIMIT 0"] == ()
@@ -637,7 +637,7 @@ def test_accounts_for_several_hosts(world: World) -> None:
     (difference,) = world.differences()
     assert difference.endswith(f"DROP USER '{second}'@'10.%'")
     with administrator_of(world.server) as session:
-        assert session.made(world.pair) is True
+        assert session.ownership(world.pair) is Ownership.OURS
     world.server.execute(difference.rpartition(": ")[2])
     assert world.differences() == []
     world.prepare(first, THREE)
@@ -674,14 +674,16 @@ def test_not_ours(world: World) -> None:
     second = world.pair.second
     create(world.server, second, "somebody else's")
     with administrator_of(world.server) as session:
-        assert session.made(world.pair) is False
+        assert session.ownership(world.pair) is Ownership.FOREIGN
         statement = session.adoption(world.pair)
         other = Pair(world.pair.first, second, "arn:of:another")
         assert session.adoption(other) != statement
         world.server.execute(statement)
-        assert session.made(world.pair) is True
-        assert session.made(other) is False
-        assert session.made(Pair(second, world.pair.first, world.pair.owner)) is False
+        assert session.ownership(world.pair) is Ownership.OURS
+        assert session.ownership(other) is Ownership.FOREIGN
+        assert (
+            session.ownership(Pair(second, world.pair.first, world.pair.owner)) is Ownership.FOREIGN
+        )
     world.prepare(second, ONE)
     assert world.differences() == []
     world.require_equal(FIRST_PASSWORD, ONE)
@@ -693,7 +695,7 @@ def test_adoption_by_the_administrator(world: World) -> None:
         create(world.server, world.pair.second, "x", host)
     with administrator_of(world.server) as session:
         world.server.execute(session.adoption(world.pair), account=world.server.administrator)
-        assert session.made(world.pair) is True
+        assert session.ownership(world.pair) is Ownership.OURS
 
 
 def test_attribute_of_others_is_kept(mysql: Server) -> None:
@@ -701,9 +703,9 @@ def test_attribute_of_others_is_kept(mysql: Server) -> None:
     world = World(mysql)
     create(mysql, world.pair.second, "x", options="""ATTRIBUTE '{"team": "billing"}'""")
     with administrator_of(mysql) as session:
-        assert session.made(world.pair) is False
+        assert session.ownership(world.pair) is Ownership.FOREIGN
         mysql.execute(session.adoption(world.pair))
-        assert session.made(world.pair) is True
+        assert session.ownership(world.pair) is Ownership.OURS
     ((kept,),) = mysql.execute(
         "SELECT ATTRIBUTE->>'$.team' FROM information_schema.USER_ATTRIBUTES WHERE USER = %s",
         (world.pair.second,),
@@ -764,7 +766,7 @@ def test_odd_names(server: Server) -> None:
         for idle, password in ((pair.second, ONE), (pair.first, TWO)):
             session.prepare(idle, password, pair, rights=True)
             assert session.differences(pair, pair.second) == []
-        assert session.made(pair) is True
+        assert session.ownership(pair) is Ownership.OURS
     for name, password in ((pair.first, TWO), (pair.second, ONE)):
         with closing(raw(server, name, password)) as connection, connection.cursor() as cursor:
             cursor.execute(f"SELECT `co``l'umn` FROM {quoted}.`ta``b'le`")
@@ -793,7 +795,7 @@ def test_non_default_role_of_mysql(mysql: Server) -> None:
     with pytest.raises(RightsDiffer, match="SET DEFAULT ROLE ALL TO"):
         world.prepare(world.pair.second, ONE)
     with administrator_of(mysql) as session:
-        assert session.made(world.pair) is None
+        assert session.ownership(world.pair) is Ownership.MISSING
     with setting(mysql, "activate_all_roles_on_login", 1):
         world.prepare(world.pair.second, ONE)
         assert world.differences() == []
@@ -894,7 +896,7 @@ def test_rights_that_mariadbs_administrator_cannot_pass_on(mariadb: Server) -> N
         assert statement in message
     assert f"GRANT SELECT ON `{zero}`" not in message
     with administrator_of(mariadb) as session:
-        assert session.made(world.pair) is None
+        assert session.ownership(world.pair) is Ownership.MISSING
     # The statements do help.
     mariadb.execute(f"CREATE USER {second}")
     with administrator_of(mariadb) as session:
@@ -1063,7 +1065,7 @@ def stop_preparing(world: World, after: int, password: str) -> None:
         stop_after_changes(session, after)
         session.prepare(world.pair.second, password, world.pair, rights=True)
     with administrator_of(world.server) as session:
-        assert session.made(world.pair) in (None, True)
+        assert session.ownership(world.pair) is not Ownership.FOREIGN
 
 
 class Stopped(Exception):

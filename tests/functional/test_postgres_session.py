@@ -22,7 +22,7 @@ from shared.errors import (
     Unreachable,
 )
 from shared.model import Login
-from shared.session import Pair, SecondUser, TwoPasswords
+from shared.session import Lock, Pair, SecondUser, TwoPasswords
 from shared.tls import Trust
 from tests.functional.rotations import new_name
 from tests.functional.test_postgres_login import connect, login_of
@@ -208,13 +208,13 @@ def test_lock_keeps_others_out_until_the_session_ends(server: Server, user: str)
     """The lock is free at first, then it is held until its session ends; the next one waits."""
     trust = Trust(server.ca_file)
     with connect(login_of(server, user), trust) as first:
-        assert first.lock("arn:one", 5) is False
+        assert first.lock("arn:one", 5) is Lock.AT_ONCE
         with connect(login_of(server, user), trust) as second:
-            assert second.lock("arn:other", 5) is False
+            assert second.lock("arn:other", 5) is Lock.AT_ONCE
             with pytest.raises(LockTimeout):
                 second.lock("arn:one", 0.2)
             threading.Timer(0.3, first.close).start()
-            assert second.lock("arn:one", 5) is True
+            assert second.lock("arn:one", 5) is Lock.AFTER_WAITING
 
 
 def test_lock_leaves_the_session_usable(session: PostgresSession, user: str) -> None:
@@ -352,7 +352,7 @@ def test_functions_of_the_database_are_not_called(server: Server) -> None:
         session.lock("arn:one", 1)
         session.account_problem(owner)
         pair = Pair(owner, second + "_2", "arn:one")
-        session.made(pair)
+        session.ownership(pair)
         session.prepare(pair.second, "another password", pair, rights=True)
         assert session.differences(pair, pair.second) == []
     assert server.execute("SELECT who FROM trap.caught", database=database) == []

@@ -24,6 +24,7 @@ from shared.errors import (
     Throttled,
     Unreachable,
 )
+from shared.session import Lock
 from shared.strategies import Databases
 from tests.functional.rotations import STEPS, Rotating, RotatingSecret, new_name
 
@@ -359,7 +360,7 @@ def test_rotation_that_was_overtaken(
     lock = PostgresSession.lock
     overtakers: list[str] = []
 
-    def overtaken(self: PostgresSession, name: str, seconds: float) -> bool:
+    def overtaken(self: PostgresSession, name: str, seconds: float) -> Lock:
         monkeypatch.setattr(PostgresSession, "lock", lock)
         secret.abandon()
         overtakers.append(secret.rotate().token)

@@ -34,7 +34,7 @@ from shared.redaction import Redactor
 from shared.rotation import Rotation
 from shared.rotator import OVERTAKEN_ROUNDS
 from shared.runtime import Clients, handler_for
-from shared.session import Pair, Session
+from shared.session import Lock, Pair, Session
 from shared.settings import Settings
 from shared.store import SecretStore
 from tests.conformance.simulated import Account, Database, SimulatedRotator, SimulatedSession
@@ -59,11 +59,11 @@ class HookedSession(SimulatedSession):
 
     hooks: ClassVar[Hooks]
 
-    def lock(self, name: str, seconds: float) -> bool:
+    def lock(self, name: str, seconds: float) -> Lock:
         """Take the lock, after waiting if the hooks say so."""
         self.hooks.on_lock()
         self.hooks.waits -= 1
-        return self.hooks.waits >= 0
+        return Lock.AFTER_WAITING if self.hooks.waits >= 0 else Lock.AT_ONCE
 
     def change_password(self, username: str, password: str) -> None:
         """Change it, unless the hooks object."""
@@ -395,9 +395,9 @@ class BareSession(Session):
     def close(self) -> None:
         """Close."""
 
-    def lock(self, name: str, seconds: float) -> bool:
+    def lock(self, name: str, seconds: float) -> Lock:
         """Take the lock."""
-        return False
+        return Lock.AT_ONCE
 
     def change_password(self, username: str, password: str) -> None:
         """Change nothing."""
