@@ -32,8 +32,8 @@
      │   ├─ PasswordRejected        the server's password policy
      │   ├─ LockTimeout             another delivery of this rotation is at work
      │   └─ StatementFailed
-     └─ CannotRotate                the database answered, and going on would be unsafe
-         ├─ NoLoginWorks            ProofFailed            ReaderBehind
+     └─ CannotRotate                going on would be unsafe
+         ├─ NoLoginWorks            ProofFailed            ReaderBehind   ReplicaBehind
          ├─ RightsDiffer            NotOurUser   CurrentChanged   NameTooLong
          ├─ CapabilityMissing       StrategyNeedsAdministrator
          └─ AdministratorUnproven   AdministratorIsUser
@@ -364,7 +364,7 @@ class StatementFailed(DatabaseError):
 
 
 class CannotRotate(RotationError):
-    """The database answered, and going on would be wrong."""
+    """Everything could be looked at, and going on would be wrong."""
 
 
 class NoLoginWorks(CannotRotate):
@@ -395,6 +395,17 @@ class ReaderBehind(CannotRotate):
     hint = (
         "Secrets Manager repeats the rotation by itself; check the reader's replication and the "
         "tag rotation:reader-hosts if it stays."
+    )
+
+
+class ReplicaBehind(CannotRotate):
+    """A Region still hands out an older version of the secret; nothing was changed."""
+
+    remedy = Remedy.WAIT
+    retry_cures = True
+    hint = (
+        "Secrets Manager repeats the rotation by itself; if it stays, look at `aws secretsmanager "
+        "describe-secret`, which says why, and repeat with `replicate-secret-to-regions`."
     )
 
 
