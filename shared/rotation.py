@@ -6,8 +6,9 @@ from shared.deadline import Deadline
 from shared.errors import BadSecret, CurrentChanged, ForeignPending, ValueNotReadable
 from shared.lifecycle import LABEL_OF_SOURCE, Source, Standing, pinned_strategy, standing
 from shared.model import Description, Label, Login, RotationEvent, Stage, Version
+from shared.options import Tag
 from shared.redaction import Redactor
-from shared.settings import Settings, StrategyName, Tag
+from shared.settings import Settings, StrategyName
 from shared.store import SecretStore
 
 

@@ -23,10 +23,11 @@ from shared.errors import (
 )
 from shared.lifecycle import ACTIONS, Action, Standing, pinned_strategy
 from shared.model import Description, Label, Login, Step
+from shared.options import Tag
 from shared.passwords import Profile
 from shared.rotation import Overtaken, Rotation
 from shared.session import Session
-from shared.settings import Settings, StrategyName, Tag
+from shared.settings import Settings, StrategyName
 from shared.store import SecretStore
 from shared.strategies import (
     NEEDS_ADMINISTRATOR,

@@ -37,9 +37,10 @@ from shared.lifecycle import (
     Source,
 )
 from shared.model import Description, Label, Login, Step
+from shared.options import Tag
 from shared.rotation import Overtaken, Rotation
 from shared.session import Lock, Ownership, Pair, SecondUser, Session, TwoPasswords
-from shared.settings import StrategyName, Tag
+from shared.settings import StrategyName
 
 LONGEST_LABEL = 256
 """In characters; what Secrets Manager allows."""

@@ -22,6 +22,7 @@ EVERYTHING = sorted(
 ORDER = [
     # Each module imports only from those in the lines before its own.
     {"errors", "hosts"},
+    {"options"},
     {"model", "deadline", "redaction", "passwords", "tls"},
     {"session", "settings", "store"},
     {"lifecycle", "administrators"},

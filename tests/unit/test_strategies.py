@@ -6,7 +6,8 @@ import pytest
 
 from shared.errors import BadSetting
 from shared.model import Description, Label, Login
-from shared.settings import StrategyName, Tag
+from shared.options import Tag
+from shared.settings import StrategyName
 from shared.strategies import (
     NEEDS_ADMINISTRATOR,
     SECOND_USER_SUFFIX,
@@ -57,7 +58,7 @@ def test_choice_of_the_strategy(
 ) -> None:
     """The tag, else the function's setting, else what the secret allows."""
     current = login(**({"masterarn": "arn:administrator"} if administrator else {}))
-    tags = {} if tag is None else {Tag.STRATEGY: tag.value}
+    tags: dict[str, str] = {} if tag is None else {Tag.STRATEGY: tag.value}
     by_secret = StrategyName.ALTERNATING_USERS if administrator else StrategyName.SINGLE_USER
     assert choose_strategy(current, tags, default) is (tag or default or by_secret)
 
