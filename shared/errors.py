@@ -291,8 +291,9 @@ class CertificateUntrusted(TlsFailed):
 
     retry_cures = False
     hint = (
-        "For a server outside RDS set DATABASE_CA_FILE to its CA in PEM; for RDS update the "
-        "function, its CA bundle may be older than the server's certificate."
+        "For a server outside RDS, or in a Region that shared/certs/README.md does not list, set "
+        "DATABASE_CA_FILE to its CA in PEM; otherwise update the function, its CA bundle may be "
+        "older than the server's certificate."
     )
 
 
