@@ -456,7 +456,7 @@ class StrategyNeedsAdministrator(CannotRotate):
 
 
 class AdministratorUnproven(CannotRotate):
-    """Nothing proves that the administrator belongs to the database of the rotated secret."""
+    """Nothing shows that the administrator belongs to the database, or is meant for the user."""
 
     hint = (
         "Use the same `host` and `port` in both secrets, or let the administrator's secret name "

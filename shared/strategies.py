@@ -6,7 +6,7 @@ testSecret). It sees the database only through :class:`~shared.session.Session`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar
 
 from shared.deadline import Deadline
@@ -75,7 +75,7 @@ class Databases:
     def __init__(
         self,
         connect: Callable[[Login, Deadline], Session],
-        administrator_for: Callable[[Login, str, Container[str]], Login],
+        administrator_for: Callable[[Login, str, Iterable[str]], Login],
         require_name: Callable[[str], None],
     ) -> None:
         self._connect = connect
@@ -89,7 +89,7 @@ class Databases:
         return self._connect(login, rotation.deadline)
 
     def connect_administrator(
-        self, rotation: Rotation, login: Login, rotated: Container[str] | None = None
+        self, rotation: Rotation, login: Login, rotated: Iterable[str] | None = None
     ) -> Session:
         """Log in as the administrator that ``login`` names.
 
