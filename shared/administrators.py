@@ -89,13 +89,17 @@ class Administrators:
         self._default_port = default_port
         self._shares_database = shares_database
 
-    def login_for(self, login: Login, secret_arn: str, rotated: Iterable[str]) -> Login:
+    def login_for(
+        self, login: Login, secret_arn: str, rotated: Iterable[str], *, adopting: bool = False
+    ) -> Login:
         """Return the login of the administrator that ``login`` names in ``masterarn``.
 
         Args:
             login: The rotated secret's login.
             secret_arn: The rotated secret's own ARN.
             rotated: The users whose passwords the secret rotates.
+            adopting: Whether one of them may be made this secret's own, which the tag
+                ``rotation:rotates`` has to allow.
 
         Raises:
             StrategyNeedsAdministrator: The secret has no ``masterarn``.
@@ -115,7 +119,8 @@ class Administrators:
             raise AdministratorIsUser(msg)
         with _naming(arn, secret_arn):
             tags = self._store.describe(arn).tags
-            _require_allowed(users, arn, tags)
+            patterns = Options.of_tags(arn, tags).values.get(Tag.ROTATES, "" if adopting else "*")
+            _require_named(users, patterns, arn)
             version = self._store.current(arn)
         found = version.login(
             f"AWSCURRENT of the administrator's secret {arn}", host_required=False
@@ -229,11 +234,7 @@ def _naming(arn: str, secret_arn: str) -> Iterator[None]:
         raise type(error)(msg, hint=hint) from None
 
 
-def _require_allowed(users: Iterable[str], arn: str, tags: Mapping[str, str]) -> None:
-    """Raise AdministratorUnproven unless the secret's tag, if there is one, names all of them."""
-    patterns = Options.of_tags(arn, tags).values.get(Tag.ROTATES)
-    if patterns is None:
-        return
+def _require_named(users: Iterable[str], patterns: str, arn: str) -> None:
     for user in users:
         if not any(_matches(pattern, user) for pattern in patterns.split()):
             msg = f"Tag {Tag.ROTATES} of the administrator's secret {arn} does not name {user}."

@@ -1,10 +1,12 @@
 """How a function is configured, and how a secret's tags say that it is rotated."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
+from shared.errors import CapabilityMissing
 from shared.hosts import is_host, related_hosts
 from shared.model import Description, Step
 from shared.options import Options, Tag, Variable
@@ -169,3 +171,23 @@ def _hosts(tags: Options) -> tuple[str, ...]:
         expected = "names or addresses without ports, with spaces between them (no commas)"
         raise tags.bad_value(Tag.READER_HOSTS, expected)
     return hosts
+
+
+def capability_missing(
+    secret_arn: str, strategy: StrategyName, possible: Iterable[StrategyName]
+) -> CapabilityMissing:
+    """Return the error for a strategy that the engine, or its version, cannot do.
+
+    Args:
+        secret_arn: The secret.
+        strategy: What was chosen for it.
+        possible: What the engine can do, the best first.
+    """
+    names = list(possible)
+    command = ["aws", "secretsmanager", "tag-resource", "--secret-id", secret_arn]
+    chosen = [*command, "--tags", f"Key={Tag.STRATEGY},Value={names[0]}"]
+    return CapabilityMissing(
+        f"The database of {secret_arn} cannot do what the strategy {strategy} needs; "
+        f"it can do {', '.join(names)}.",
+        hint=f"Choose another one, for example `{shlex.join(chosen)}`, and rotate again.",
+    )

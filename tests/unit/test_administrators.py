@@ -54,6 +54,7 @@ def found(
     rotated: Iterable[str] = ("app",),
     *,
     shares_database: bool = True,
+    adopting: bool = False,
     **fields: Any,  # noqa: ANN401 (any JSON value)
 ) -> Login:
     """Return the administrator of a secret with this masterarn and these fields."""
@@ -70,7 +71,7 @@ def found(
     administrators = Administrators(
         SecretStore(service.client()), rds, default_port=5432, shares_database=shares_database
     )
-    return administrators.login_for(login, OWN, rotated)
+    return administrators.login_for(login, OWN, rotated, adopting=adopting)
 
 
 def administrator(
@@ -270,6 +271,16 @@ def test_users_whom_he_may_not_be_used_for(
     ) as caught:
         found(service, arn, rotated=rotated)
     assert "Add the user" in caught.value.advice
+
+
+def test_adoption_has_to_be_allowed(service: SecretsManagerService) -> None:
+    """Who may only tag a rotated secret cannot take over a user: the other secret names it, too."""
+    pair = Pair("app", "app2", OWN)
+    arn = administrator(service, host="db.example.com")
+    with pytest.raises(AdministratorUnproven, match=f"{Tag.ROTATES} .*{arn} does not name app\\."):
+        found(service, arn, rotated=pair, adopting=True)
+    service.client().tag_resource(SecretId=arn, Tags=[{"Key": Tag.ROTATES, "Value": "app app2"}])
+    assert found(service, arn, rotated=pair, adopting=True).username == "admin"
 
 
 def test_misspelt_tag_of_the_administrator_s_secret(service: SecretsManagerService) -> None:

@@ -17,6 +17,7 @@ from shared.settings import (
     SecretSettings,
     Settings,
     StrategyName,
+    capability_missing,
 )
 
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:orders-AbCdEf"
@@ -177,6 +178,15 @@ def test_readers_of_somebody_else() -> None:
     with pytest.raises(BadSetting, match=r"which db\.evil\.example is not") as caught:
         secret(readers).require_related_readers(f"orders.{ACCOUNT}")
     assert f"Tag {Tag.READER_HOSTS} of {ARN}" in caught.value.message
+
+
+def test_strategy_that_the_engine_cannot_do() -> None:
+    """What it can do instead is told, with a command that chooses the first of it."""
+    possible = [StrategyName.SINGLE_USER, StrategyName.ALTERNATING_USERS]
+    error = capability_missing(ARN, StrategyName.DUAL_PASSWORD, possible)
+    assert error.message.endswith("dual-password needs; it can do single-user, alternating-users.")
+    command = f"secretsmanager tag-resource --secret-id {ARN} --tags Key={Tag.STRATEGY},Value="
+    assert f"`aws {command}single-user`" in error.advice
 
 
 # The page
