@@ -23,6 +23,7 @@ from shared.deadline import Deadline
 from shared.errors import BadSetting, RotationError
 from shared.lifecycle import Action, Source
 from shared.model import RotationEvent
+from shared.options import Variable
 from shared.redaction import Redactor
 from shared.rotation import Rotation
 from shared.rotator import Rotator
@@ -114,11 +115,11 @@ class Clients:
 
     def _secretsmanager(self) -> "SecretsManagerClient":
         # None lets the SDK choose: AWS_ENDPOINT_URL_SECRETS_MANAGER, else the Region's endpoint.
-        endpoint = self._environment.get("SECRETS_MANAGER_ENDPOINT") or None
+        endpoint = self._environment.get(Variable.ENDPOINT) or None
         try:
             return boto3.client("secretsmanager", endpoint_url=endpoint, config=CLIENT_CONFIG)
         except ValueError:
-            msg = f"SECRETS_MANAGER_ENDPOINT is {endpoint!r}, which is not a URL."
+            msg = f"{Variable.ENDPOINT} is {endpoint!r}, which is not a URL."
             raise BadSetting(msg) from None
 
     def _rds(self) -> "RDSClient":

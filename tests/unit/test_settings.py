@@ -120,7 +120,7 @@ def test_every_tag_is_read() -> None:
             Tag.STRATEGY: "dual-password",
             Tag.FIRST_USER: "app",
             Tag.SECOND_USER: " app two ",
-            Tag.ADOPT: "app two",
+            Tag.ADOPT: "app 3",
             Tag.RIGHTS: "untouched",
             Tag.IN_USE: "refuse",
             Tag.READER_HOSTS: " one.example.com  10.0.0.1 ::1",
@@ -132,7 +132,7 @@ def test_every_tag_is_read() -> None:
         ROTATION_STRATEGY="single-user",
     )
     assert found.strategy is StrategyName.DUAL_PASSWORD
-    assert (found.first_user, found.second_user, found.adopt) == ("app", "app two", "app two")
+    assert (found.first_user, found.second_user, found.adopt) == ("app", "app two", "app 3")
     assert (found.rights, found.in_use) == (Rights.UNTOUCHED, InUse.REFUSE)
     assert found.reader_hosts == ("one.example.com", "10.0.0.1", "::1")
     assert found.password_policy.length == 40
