@@ -162,7 +162,7 @@ def open_connection(login: Login, port: int, trust: Trust, deadline: Deadline) -
         database=login.dbname,
         charset="utf8mb4",
         conv=_CONVERSIONS,
-        ssl=trust.context if login.tls else None,
+        ssl=trust.context_for(login.host) if login.tls else None,
         ssl_disabled=not login.tls,
         read_timeout=deadline.seconds(CONNECT_SECONDS, "log in"),
         write_timeout=deadline.seconds(CONNECT_SECONDS, "log in"),
