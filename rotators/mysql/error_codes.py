@@ -30,7 +30,7 @@ from shared.errors import (
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
+class ErrorMeaning:
     """What an error number stands for.
 
     Attributes:
@@ -77,7 +77,8 @@ WAIT_HINT = (
 )
 PLUGIN_HINT = (
     "Only accounts that log in with a password can be rotated. Move the account to "
-    "caching_sha2_password (MySQL) or mysql_native_password (MariaDB)."
+    "caching_sha2_password (MySQL) or mysql_native_password (MariaDB), or take the secret out of "
+    "rotation."
 )
 HISTORY_HINT = (
     "The account's PASSWORD HISTORY or PASSWORD REUSE INTERVAL remembers this password. "
@@ -87,64 +88,64 @@ HISTORY_HINT = (
     "rotate-secret."
 )
 
-_BUSY = Meaning(ServerBusy, "the server has too many connections", CONNECTIONS_HINT)
-_SHUTTING_DOWN = Meaning(ServerBusy, "the server is shutting down or restarting")
-_PLUGIN = Meaning(
+_BUSY = ErrorMeaning(ServerBusy, "the server has too many connections", CONNECTIONS_HINT)
+_SHUTTING_DOWN = ErrorMeaning(ServerBusy, "the server is shutting down or restarting")
+_PLUGIN = ErrorMeaning(
     AccountUnusable, "the account's authentication plugin is not available", PLUGIN_HINT
 )
-_READ_ONLY = Meaning(ServerReadOnly, "the server is read-only")
-_DENIED = Meaning(PermissionDenied, "the user lacks a right for this")
-_POLICY = Meaning(PasswordRejected, "the server's password policy refuses the password")
-_HISTORY = Meaning(PasswordRejected, "the password was used before", HISTORY_HINT)
-_NO_ACCOUNT = Meaning(AccountMissing, "there is no such account")
-_LOCK_WAIT = Meaning(ServerBusy, "a lock of the server was not released in time", WAIT_HINT)
+_READ_ONLY = ErrorMeaning(ServerReadOnly, "the server is read-only")
+_DENIED = ErrorMeaning(PermissionDenied, "the user lacks a right for this")
+_POLICY = ErrorMeaning(PasswordRejected, "the server's password policy refuses the password")
+_HISTORY = ErrorMeaning(PasswordRejected, "the password was used before", HISTORY_HINT)
+_NO_ACCOUNT = ErrorMeaning(AccountMissing, "there is no such account")
+_LOCK_WAIT = ErrorMeaning(ServerBusy, "a lock of the server was not released in time", WAIT_HINT)
 
-AT_LOGIN: Mapping[int, Meaning] = {
-    1045: Meaning(LoginRefused, "the login was refused", REFUSED_HINT),
-    1698: Meaning(LoginRefused, "the login was refused", REFUSED_HINT),
+AT_LOGIN: Mapping[int, ErrorMeaning] = {
+    1045: ErrorMeaning(LoginRefused, "the login was refused", REFUSED_HINT),
+    1698: ErrorMeaning(LoginRefused, "the login was refused", REFUSED_HINT),
     # The server's limit: answered before anybody says who he is.
     1040: _BUSY,
     # The server's own max_user_connections.
-    1203: Meaning(ServerBusy, _BUSY.text, CONNECTIONS_HINT, proves_password=True),
-    1226: Meaning(
+    1203: ErrorMeaning(ServerBusy, _BUSY.text, CONNECTIONS_HINT, proves_password=True),
+    1226: ErrorMeaning(
         ServerBusy, "the account has used up its own limit", CONNECTIONS_HINT, proves_password=True
     ),
-    1041: Meaning(ServerBusy, "the server is out of memory"),
-    1135: Meaning(ServerBusy, "the server cannot make another thread"),
+    1041: ErrorMeaning(ServerBusy, "the server is out of memory"),
+    1135: ErrorMeaning(ServerBusy, "the server cannot make another thread"),
     1053: _SHUTTING_DOWN,
     1077: _SHUTTING_DOWN,
     1079: _SHUTTING_DOWN,
-    3032: Meaning(ServerBusy, "the server is in offline mode", proves_password=True),
-    1129: Meaning(
+    3032: ErrorMeaning(ServerBusy, "the server is in offline mode", proves_password=True),
+    1129: ErrorMeaning(
         ServerBusy,
         "the server blocks this client's address after too many broken connections",
         "A DBA runs FLUSH HOSTS (MySQL: TRUNCATE TABLE performance_schema.host_cache) and looks "
         "for what breaks connections: a health check, a scanner, wrong TLS settings.",
     ),
-    1130: Meaning(
+    1130: ErrorMeaning(
         AccountMissing,
         "the server has no account at all for this client's address",
         "Create the account for a host pattern that matches the function's address.",
     ),
-    3118: Meaning(AccountLocked, "the account is locked", proves_password=True),
-    4151: Meaning(AccountLocked, "the account is locked", proves_password=True),
+    3118: ErrorMeaning(AccountLocked, "the account is locked", proves_password=True),
+    4151: ErrorMeaning(AccountLocked, "the account is locked", proves_password=True),
     # Answered to right and wrong passwords alike; also to the failure that begins the block.
-    3955: Meaning(
+    3955: ErrorMeaning(
         AccountLocked,
         "the account is blocked for a time after too many failed logins",
         "ALTER USER ... ACCOUNT UNLOCK ends the block (MySQL, FAILED_LOGIN_ATTEMPTS); look for "
         "the client that still uses an old password.",
     ),
-    1820: Meaning(PasswordExpired, "the password has expired", proves_password=True),
-    1862: Meaning(PasswordExpired, "the password has expired", proves_password=True),
-    3159: Meaning(TlsRequired, "the server takes only TLS connections"),
-    1044: Meaning(
+    1820: ErrorMeaning(PasswordExpired, "the password has expired", proves_password=True),
+    1862: ErrorMeaning(PasswordExpired, "the password has expired", proves_password=True),
+    3159: ErrorMeaning(TlsRequired, "the server takes only TLS connections"),
+    1044: ErrorMeaning(
         PermissionDenied,
         "the user may not use the database that the secret names",
         "Grant the user a right in that database, or correct `dbname` in the secret.",
         proves_password=True,
     ),
-    1049: Meaning(
+    1049: ErrorMeaning(
         StatementFailed,
         "the database that the secret names does not exist",
         "Correct `dbname` in the secret.",
@@ -156,34 +157,35 @@ AT_LOGIN: Mapping[int, Meaning] = {
     1275: _PLUGIN,
 }
 
-# MariaDB answers a GRANT without the right to grant with 1045 or 1698, as it does a refused login.
-IN_STATEMENT: Mapping[int, Meaning] = {
-    **dict.fromkeys(
-        (1044, 1045, 1095, 1142, 1143, 1227, 1370, 1410, 1698, 3619, 3879, 3929), _DENIED
-    ),
+LACKS_A_RIGHT = frozenset({1044, 1045, 1095, 1142, 1143, 1227, 1370, 1410, 1698, 3619, 3879, 3929})
+"""Answers to a statement of who may not run it. MariaDB answers a GRANT without the right to grant
+with 1045 or 1698, as it does a refused login."""
+
+IN_STATEMENT: Mapping[int, ErrorMeaning] = {
+    **dict.fromkeys(LACKS_A_RIGHT, _DENIED),
     **dict.fromkeys((1290, 1792, 1836, 3100), _READ_ONLY),
     **dict.fromkeys((1372, 1819), _POLICY),
     3638: _HISTORY,
     **dict.fromkeys((1133, 1396), _NO_ACCOUNT),
     **dict.fromkeys((1205, 1213, 1689), _LOCK_WAIT),
     **dict.fromkeys((1053, 1077, 1079, 1317, 3169), _SHUTTING_DOWN),
-    1969: Meaning(ServerBusy, "the statement took longer than the server allows"),
-    3024: Meaning(ServerBusy, "the statement took longer than the server allows"),
-    1226: Meaning(ServerBusy, "the account has used up its own limit", CONNECTIONS_HINT),
-    1820: Meaning(PasswordExpired, "the password has expired", proves_password=True),
+    1969: ErrorMeaning(ServerBusy, "the statement took longer than the server allows"),
+    3024: ErrorMeaning(ServerBusy, "the statement took longer than the server allows"),
+    1226: ErrorMeaning(ServerBusy, "the account has used up its own limit", CONNECTIONS_HINT),
+    1820: ErrorMeaning(PasswordExpired, "the password has expired", proves_password=True),
     1524: _PLUGIN,
     1699: _PLUGIN,
-    1470: Meaning(
+    1470: ErrorMeaning(
         StatementFailed,
         "a name is longer than the server allows",
         "Choose a shorter name with the tag rotation:second-user.",
     ),
-    3878: Meaning(
+    3878: ErrorMeaning(
         PasswordRejected,
         "an empty password cannot be kept as the second one",
         "Give the user a password once by hand and store it as AWSCURRENT.",
     ),
-    3894: Meaning(
+    3894: ErrorMeaning(
         StatementFailed,
         "a password cannot be kept while the authentication plugin changes",
         PLUGIN_HINT,
@@ -209,10 +211,10 @@ def in_statement(code: int, circumstances: str) -> DatabaseError:
     return _lookup(IN_STATEMENT, code, circumstances)
 
 
-def _lookup(table: Mapping[int, Meaning], code: int, circumstances: str) -> DatabaseError:
+def _lookup(table: Mapping[int, ErrorMeaning], code: int, circumstances: str) -> DatabaseError:
     if code in LOST:
         return Unreachable(f"{circumstances}: the connection was lost.", hint=LOST_HINT)
     return table.get(code, _UNKNOWN).raised(code, circumstances)
 
 
-_UNKNOWN = Meaning(StatementFailed, "the server answered with an error")
+_UNKNOWN = ErrorMeaning(StatementFailed, "the server answered with an error")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rotators.mysql.connection import Account, quote_text
-from rotators.mysql.session import Holder
+from rotators.mysql.session import AccountRecord
 from shared.errors import AccountLocked, DatabaseError, PasswordExpired
 from shared.session import Pair
 
@@ -38,16 +38,16 @@ def version_numbers(version: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def holder(row: Mapping[str, Any]) -> Holder:
+def account_record(row: Mapping[str, Any]) -> AccountRecord:
     """Return the account of a row.
 
     Args:
         row: Of ``mysql.user``, by column name, and ``too_old``: whether its lifetime is over.
     """
     account = Account(row["User"], row["Host"])
-    return Holder(
+    return AccountRecord(
         account=account,
-        record=row,
+        entry=row,
         plugin=row["plugin"],
         has_password=row["plugin"] in PASSWORD_PLUGINS,
         problem=_problem(account, row),

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
 from rotators.mysql.connection import Account, quote_account, quote_name
-from rotators.mysql.session import LOCK_CLAUSE, Holder, MysqlFamilySession, with_password
+from rotators.mysql.session import LOCK_CLAUSE, AccountRecord, MysqlFamilySession, with_password
 from shared.errors import AccountLocked, NameTooLong, RightsDiffer
 from shared.session import Pair
 
@@ -41,9 +41,9 @@ Rights = TypeVar("Rights")
 class Twins:
     """An account of the first user and the second user's account for the same host."""
 
-    first: Holder
+    first: AccountRecord
     second: Account
-    made: Holder | None
+    made: AccountRecord | None
     """The second as it is; None while it does not exist."""
 
 
@@ -121,11 +121,11 @@ class PairSession(MysqlFamilySession, Generic[Rights]):
             AccountMissing: There is no first user.
             AccountUnusable: He logs in through something else altogether.
         """
-        holders = self._holders(pair.first, pair.second)
-        seconds = {each.account: each for each in holders if each.account.user == pair.second}
+        records = self._records_of(pair.first, pair.second)
+        seconds = {each.account: each for each in records if each.account.user == pair.second}
         twins = [
             Twins(each, second, seconds.get(second))
-            for each in with_password(pair.first, holders)
+            for each in with_password(pair.first, records)
             for second in [Account(pair.second, each.account.host)]
         ]
         return twins, [account for account in seconds if account not in {t.second for t in twins}]
@@ -204,8 +204,8 @@ class PairSession(MysqlFamilySession, Generic[Rights]):
 def _require_unlocked(twins: Sequence[Twins], idle: str, pair: Pair) -> None:
     """Refuse to prepare a user who could not log in."""
     for each in twins:
-        holder = each.first if idle == pair.first else each.made
-        if holder is not None and holder.is_locked:
+        record = each.first if idle == pair.first else each.made
+        if record is not None and record.is_locked:
             raise AccountLocked(
-                f"The account {holder.account} is locked, and it is its turn to be used."
+                f"The account {record.account} is locked, and it is its turn to be used."
             )

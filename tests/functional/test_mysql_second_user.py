@@ -14,7 +14,8 @@ import pymysql
 import pytest
 
 from local.servers import Server
-from rotators.mysql.mariadb import MariadbSession, marker
+from rotators.mysql.mariadb import MariadbSession
+from rotators.mysql.mariadb_mark import mark_name
 from rotators.mysql.mysql import MysqlSession
 from shared.errors import (
     AccountLocked,
@@ -354,7 +355,7 @@ def forgetting(world: World) -> list[str]:
         mark = json.dumps({"secret-rotation": {"conditions": None}})
         return [f"ALTER USER '{world.pair.second}'@'%' ATTRIBUTE '{mark}'"]
     roles = world.server.execute("SELECT User FROM mysql.global_priv WHERE User LIKE '%:%:%'")
-    mark = marker(world.pair)
+    mark = mark_name(world.pair)
     return [f"DROP ROLE `{role}`" for (role,) in roles if role.startswith(mark)]
 
 
@@ -388,7 +389,7 @@ def test_mariadb_remembers_one_state_only(mariadb_world: World) -> None:
             world.prepare(idle, password)
             assert world.differences(idle) == []
             roles = world.server.execute(
-                f"SELECT User FROM mysql.global_priv WHERE User LIKE '{marker(world.pair)}:%'"
+                f"SELECT User FROM mysql.global_priv WHERE User LIKE '{mark_name(world.pair)}:%'"
             )
             assert len(roles) == 1
             assert len(roles[0][0]) <= 80
