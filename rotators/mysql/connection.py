@@ -250,7 +250,8 @@ def _login_error(failure: Exception, login: Login, circumstances: str) -> Databa
 def _refusal(code: int, login: Login, circumstances: str) -> DatabaseError:
     if code == NO_SSL:
         return TlsNotOffered(f"{circumstances}: the server does not offer TLS.")
-    error = error_codes.at_login(code, circumstances)
+    # Which of the user's accounts it is, the server does not tell who is not let in.
+    error = error_codes.at_login(code, circumstances, quote_account(Account(login.username, "%")))
     if isinstance(error, LoginRefused) and not login.tls:
         return LoginRefused(error.message, hint=REQUIRE_SSL_HINT)
     return error
@@ -295,7 +296,7 @@ class Connection:
 
     Attributes:
         version: As the server greets with it.
-        account: The account that the server found for the login, known after :meth:`prepare`.
+        account: The account that the server found for the login; a guess before :meth:`prepare`.
     """
 
     def __init__(
@@ -306,7 +307,7 @@ class Connection:
         self.login = login
         self.deadline = deadline
         self.version = str(driver.get_server_info())  # type: ignore[no-untyped-call]
-        self.account = Account(login.username, "")
+        self.account = Account(login.username, "%")
 
     @property
     def is_mariadb(self) -> bool:
@@ -419,7 +420,7 @@ class Connection:
         return code in error_codes.LOST and self.deadline.remaining() <= 0
 
     def _error(self, code: int, purpose: str) -> DatabaseError:
-        return error_codes.in_statement(code, self._doing(purpose))
+        return error_codes.in_statement(code, self._doing(purpose), quote_account(self.account))
 
     def _doing(self, purpose: str) -> str:
         return f"{self.login.username} at {self._where}, to {purpose}"

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.errors import (
+    START_AFRESH,
     AccountLocked,
     AccountMissing,
     AccountUnusable,
@@ -36,7 +37,8 @@ class ErrorMeaning:
     Attributes:
         error: The error to raise.
         text: What happened, in a few words.
-        hint: What to do next; the class's own hint when None.
+        hint: What to do next; the class's own hint when None. ``{account}`` stands for the
+            account, quoted as statements have it.
         proves_password: Only the right password leads here.
     """
 
@@ -45,7 +47,7 @@ class ErrorMeaning:
     hint: str | None = None
     proves_password: bool = False
 
-    def raised(self, code: int, circumstances: str) -> DatabaseError:
+    def raised(self, code: int, circumstances: str, account: str) -> DatabaseError:
         """Return the error to raise.
 
         The server's own text is left out: that of some numbers quotes the statement, and with it
@@ -54,10 +56,11 @@ class ErrorMeaning:
         Args:
             code: The server's error number.
             circumstances: What was being done, to whom and where, without a password.
+            account: Whose login it is or was, quoted; the host may be a guess.
         """
         return self.error(
             f"{circumstances}: {self.text} (error {code}).",
-            hint=self.hint,
+            hint=self.hint and self.hint.replace("{account}", account),
             proves_password=self.proves_password,
         )
 
@@ -75,6 +78,19 @@ WAIT_HINT = (
     "Another session holds a lock that account changes wait for, such as a backup or FLUSH TABLES "
     "WITH READ LOCK. Secrets Manager repeats the rotation by itself."
 )
+LOCKED_HINT = (
+    "Unlock it: ALTER USER {account} ACCOUNT UNLOCK, with the account's own host; or do not rotate "
+    "the secret."
+)
+BLOCKED_HINT = (
+    "End the block (FAILED_LOGIN_ATTEMPTS of MySQL): ALTER USER {account} ACCOUNT UNLOCK, with the "
+    "account's own host; and look for the client that still uses an old password."
+)
+EXPIRED_HINT = (
+    "Set the same password again, for good: ALTER USER {account} IDENTIFIED BY '...' PASSWORD "
+    "EXPIRE NEVER, with the account's own host; or name an administrator in the secret's "
+    "`masterarn`, who sets a new one at the next rotation."
+)
 PLUGIN_HINT = (
     "Only accounts that log in with a password can be rotated. Move the account to "
     "caching_sha2_password (MySQL) or mysql_native_password (MariaDB), or take the secret out of "
@@ -83,9 +99,8 @@ PLUGIN_HINT = (
 HISTORY_HINT = (
     "The account's PASSWORD HISTORY or PASSWORD REUSE INTERVAL remembers this password. "
     "A generated password never meets it; only one that was in use before does. If it is already "
-    "in force the next attempt finds it so; else start afresh: `aws secretsmanager "
-    "update-secret-version-stage --version-stage AWSPENDING --remove-from-version-id <token>` and "
-    "rotate-secret."
+    f"in force the next attempt finds it so; else take AWSPENDING off ({START_AFRESH}) and rotate "
+    "again."
 )
 
 _BUSY = ErrorMeaning(ServerBusy, "the server has too many connections", CONNECTIONS_HINT)
@@ -97,6 +112,10 @@ _READ_ONLY = ErrorMeaning(ServerReadOnly, "the server is read-only")
 _DENIED = ErrorMeaning(PermissionDenied, "the user lacks a right for this")
 _POLICY = ErrorMeaning(PasswordRejected, "the server's password policy refuses the password")
 _HISTORY = ErrorMeaning(PasswordRejected, "the password was used before", HISTORY_HINT)
+_EXPIRED = ErrorMeaning(
+    PasswordExpired, "the password has expired", EXPIRED_HINT, proves_password=True
+)
+_LOCKED = ErrorMeaning(AccountLocked, "the account is locked", LOCKED_HINT, proves_password=True)
 _NO_ACCOUNT = ErrorMeaning(AccountMissing, "there is no such account")
 _LOCK_WAIT = ErrorMeaning(ServerBusy, "a lock of the server was not released in time", WAIT_HINT)
 
@@ -127,17 +146,14 @@ AT_LOGIN: Mapping[int, ErrorMeaning] = {
         "the server has no account at all for this client's address",
         "Create the account for a host pattern that matches the function's address.",
     ),
-    3118: ErrorMeaning(AccountLocked, "the account is locked", proves_password=True),
-    4151: ErrorMeaning(AccountLocked, "the account is locked", proves_password=True),
+    **dict.fromkeys((3118, 4151), _LOCKED),
     # Answered to right and wrong passwords alike; also to the failure that begins the block.
     3955: ErrorMeaning(
         AccountLocked,
         "the account is blocked for a time after too many failed logins",
-        "ALTER USER ... ACCOUNT UNLOCK ends the block (MySQL, FAILED_LOGIN_ATTEMPTS); look for "
-        "the client that still uses an old password.",
+        BLOCKED_HINT,
     ),
-    1820: ErrorMeaning(PasswordExpired, "the password has expired", proves_password=True),
-    1862: ErrorMeaning(PasswordExpired, "the password has expired", proves_password=True),
+    **dict.fromkeys((1820, 1862), _EXPIRED),
     3159: ErrorMeaning(TlsRequired, "the server takes only TLS connections"),
     1044: ErrorMeaning(
         PermissionDenied,
@@ -172,7 +188,7 @@ IN_STATEMENT: Mapping[int, ErrorMeaning] = {
     1969: ErrorMeaning(ServerBusy, "the statement took longer than the server allows"),
     3024: ErrorMeaning(ServerBusy, "the statement took longer than the server allows"),
     1226: ErrorMeaning(ServerBusy, "the account has used up its own limit", CONNECTIONS_HINT),
-    1820: ErrorMeaning(PasswordExpired, "the password has expired", proves_password=True),
+    1820: _EXPIRED,
     1524: _PLUGIN,
     1699: _PLUGIN,
     1470: ErrorMeaning(
@@ -201,20 +217,22 @@ LOST_HINT = (
 )
 
 
-def at_login(code: int, circumstances: str) -> DatabaseError:
+def at_login(code: int, circumstances: str, account: str) -> DatabaseError:
     """Return the error for a number that the server gave in answer to a login."""
-    return _lookup(AT_LOGIN, code, circumstances)
+    return _lookup(AT_LOGIN, code, circumstances, account)
 
 
-def in_statement(code: int, circumstances: str) -> DatabaseError:
+def in_statement(code: int, circumstances: str, account: str) -> DatabaseError:
     """Return the error for a number that the server gave in answer to a statement."""
-    return _lookup(IN_STATEMENT, code, circumstances)
+    return _lookup(IN_STATEMENT, code, circumstances, account)
 
 
-def _lookup(table: Mapping[int, ErrorMeaning], code: int, circumstances: str) -> DatabaseError:
+def _lookup(
+    table: Mapping[int, ErrorMeaning], code: int, circumstances: str, account: str
+) -> DatabaseError:
     if code in LOST:
         return Unreachable(f"{circumstances}: the connection was lost.", hint=LOST_HINT)
-    return table.get(code, _UNKNOWN).raised(code, circumstances)
+    return table.get(code, _UNKNOWN).raised(code, circumstances, account)
 
 
 _UNKNOWN = ErrorMeaning(StatementFailed, "the server answered with an error")

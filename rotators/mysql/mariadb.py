@@ -59,13 +59,12 @@ class MariadbSession(PairSession[MariadbPairRights]):
     def _records_of(self, *usernames: str) -> list[AccountRecord]:
         rows = self._connection.run(
             f"look at the accounts of {' and '.join(usernames)}",
-            "SELECT User, Host, Priv, @@GLOBAL.default_password_lifetime, UNIX_TIMESTAMP() "
-            "FROM mysql.global_priv WHERE User IN %s ORDER BY User, Host",
+            "SELECT User, Host, Priv FROM mysql.global_priv WHERE User IN %s ORDER BY User, Host",
             usernames,
         )
         return [
-            account_record(Account(user, host), entry, int(days), int(now))
-            for user, host, text, days, now in rows
+            account_record(Account(user, host), entry)
+            for user, host, text in rows
             for entry in [json.loads(text)]
             # The column's collation takes names that differ in trailing spaces for equal.
             if user in usernames and not entry.get("is_role")
@@ -122,7 +121,8 @@ class MariadbSession(PairSession[MariadbPairRights]):
             self._warn_of_clear_text(username)
             reason = self._alter(purpose, records, passwords, clear=True)
         if reason:
-            raise error_codes.in_statement(reason, f"MariaDB refused to {purpose}")
+            account = quote_account(records[0].account)
+            raise error_codes.in_statement(reason, f"MariaDB refused to {purpose}", account)
 
     def _alter(
         self,

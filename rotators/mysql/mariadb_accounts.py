@@ -8,13 +8,11 @@ from typing import Any
 from rotators.mysql.connection import Account, Argument, quote_text
 from rotators.mysql.password_hashes import NATIVE, native_hash
 from rotators.mysql.session import AccountRecord
-from shared.errors import AccountLocked, DatabaseError, PasswordExpired
 
 OTHERS_WITHOUT_PASSWORD = frozenset({"unix_socket", "gssapi", "named_pipe"})
 """Ways to log in that stand beside a password and are kept as they are."""
 
 DEFAULT_LIFETIME = -1
-SECONDS_A_DAY = 86_400
 REQUIREMENTS = {0: "NONE", 1: "SSL", 2: "X509"}
 
 
@@ -36,16 +34,12 @@ def ways(entry: Mapping[str, Any]) -> list[Way]:
     ]
 
 
-def account_record(
-    account: Account, entry: Mapping[str, Any], default_lifetime: int, now: int
-) -> AccountRecord:
+def account_record(account: Account, entry: Mapping[str, Any]) -> AccountRecord:
     """Return the account of an entry.
 
     Args:
         account: Name and host.
         entry: The JSON object of ``mysql.global_priv``.
-        default_lifetime: Of passwords, in days; 0 for no end.
-        now: Seconds since 1970.
     """
     plugins = {way.plugin or NATIVE for way in ways(entry)}
     return AccountRecord(
@@ -53,24 +47,8 @@ def account_record(
         entry=entry,
         plugin=ways(entry)[0].plugin or NATIVE,
         has_password=NATIVE in plugins and plugins <= {NATIVE} | OTHERS_WITHOUT_PASSWORD,
-        problem=_problem(account, entry, default_lifetime, now),
         clauses=clauses(entry),
     )
-
-
-def _problem(
-    account: Account, entry: Mapping[str, Any], default_lifetime: int, now: int
-) -> DatabaseError | None:
-    if entry.get("account_locked"):
-        return AccountLocked(f"The account {account} is locked.")
-    changed = entry.get("password_last_changed")
-    days = entry.get("password_lifetime", DEFAULT_LIFETIME)
-    days = default_lifetime if days < 0 else days
-    # 0 is how PASSWORD EXPIRE is stored; accounts older than the column have none.
-    too_old = changed is not None and days > 0 and changed + days * SECONDS_A_DAY < now
-    if changed == 0 or too_old:
-        return PasswordExpired(f"The password of {account} has expired.")
-    return None
 
 
 def identified(

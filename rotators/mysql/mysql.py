@@ -120,10 +120,7 @@ class MysqlSession(PairSession[MysqlPairRights]):
         # All columns, since they differ from version to version.
         rows = self._connection.records(
             f"look at the accounts of {' and '.join(usernames)}",
-            "SELECT *, COALESCE(password_lifetime, @@GLOBAL.default_password_lifetime) > 0 "
-            "AND password_last_changed < NOW() - INTERVAL COALESCE(password_lifetime, "
-            "@@GLOBAL.default_password_lifetime) DAY AS too_old "
-            "FROM mysql.user WHERE User IN %s ORDER BY User, Host",
+            "SELECT * FROM mysql.user WHERE User IN %s ORDER BY User, Host",
             usernames,
         )
         # The column's collation takes names that differ in trailing spaces for equal.

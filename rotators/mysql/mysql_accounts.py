@@ -7,7 +7,6 @@ from typing import Any
 
 from rotators.mysql.connection import Account, quote_text
 from rotators.mysql.session import AccountRecord
-from shared.errors import AccountLocked, DatabaseError, PasswordExpired
 from shared.session import Pair
 
 MARK = "secret-rotation"
@@ -42,25 +41,15 @@ def account_record(row: Mapping[str, Any]) -> AccountRecord:
     """Return the account of a row.
 
     Args:
-        row: Of ``mysql.user``, by column name, and ``too_old``: whether its lifetime is over.
+        row: Of ``mysql.user``, by column name.
     """
-    account = Account(row["User"], row["Host"])
     return AccountRecord(
-        account=account,
+        account=Account(row["User"], row["Host"]),
         entry=row,
         plugin=row["plugin"],
         has_password=row["plugin"] in PASSWORD_PLUGINS,
-        problem=_problem(account, row),
         clauses=clauses(row),
     )
-
-
-def _problem(account: Account, row: Mapping[str, Any]) -> DatabaseError | None:
-    if row["account_locked"] == YES:
-        return AccountLocked(f"The account {account} is locked.")
-    if row["password_expired"] == YES or row["too_old"]:
-        return PasswordExpired(f"The password of {account} has expired.")
-    return None
 
 
 def attributes(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -24,7 +24,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from rotators.mysql.connection import Account, quote_account, quote_name
 from rotators.mysql.session import LOCK_CLAUSE, AccountRecord, MysqlFamilySession, with_password
-from shared.errors import AccountLocked, NameTooLong, RightsDiffer
+from shared.errors import NameTooLong, RightsDiffer
 from shared.session import Pair
 
 OF_A_MAKER = frozenset({"EXECUTE", "ALTER ROUTINE"})
@@ -206,6 +206,4 @@ def _require_unlocked(twins: Sequence[Twins], idle: str, pair: Pair) -> None:
     for each in twins:
         record = each.first if idle == pair.first else each.made
         if record is not None and record.is_locked:
-            raise AccountLocked(
-                f"The account {record.account} is locked, and it is its turn to be used."
-            )
+            raise record.locked()

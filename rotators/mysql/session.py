@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rotators.mysql import error_codes
-from rotators.mysql.connection import Account, Argument, Connection
+from rotators.mysql.connection import Account, Argument, Connection, quote_account
 from rotators.mysql.hosts import host_fits, specificity
 from shared.errors import (
+    AccountLocked,
     AccountMissing,
     AccountUnusable,
     DatabaseError,
@@ -40,7 +41,6 @@ class AccountRecord:
         entry: What the server's catalogue has of it, by the server's own names; hashes included.
         plugin: How it logs in first of all.
         has_password: Whether it logs in with a password that can be rotated.
-        problem: What keeps it from logging in with the right password; None when nothing does.
         clauses: The conditions under which it works, in the words and the order of CREATE USER:
             ``{"REQUIRE": "REQUIRE SSL", ...}``.
     """
@@ -49,13 +49,20 @@ class AccountRecord:
     entry: Mapping[str, Any] = field(repr=False)
     plugin: str
     has_password: bool
-    problem: DatabaseError | None
     clauses: Mapping[str, str]
 
     @property
     def is_locked(self) -> bool:
         """Whether a DBA has locked the account."""
         return self.clauses[LOCK_CLAUSE] == "ACCOUNT LOCK"
+
+    def locked(self) -> AccountLocked:
+        """Return the error for a rotation that needs the account while it is locked."""
+        return AccountLocked(
+            f"The account {self.account} is locked.",
+            hint=f"Unlock it: ALTER USER {quote_account(self.account)} ACCOUNT UNLOCK; or do not "
+            "rotate the secret.",
+        )
 
     def changeable(self) -> str:
         """Return the clauses that make another account like this one, without the lock.
@@ -118,7 +125,7 @@ class MysqlFamilySession(Session):
         host = str(client).rpartition("@")[2]
         fitting = best_fit(records, host)
         if fitting is not None:
-            return fitting.problem
+            return fitting.locked() if fitting.is_locked else None
         hosts = ", ".join(repr(each.account.host) for each in records)
         missing = f"User {username} does not exist"
         if hosts:

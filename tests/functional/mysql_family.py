@@ -80,6 +80,22 @@ def create(
     server.execute(statement + options.replace("%", "%%"), (username, host, value))
 
 
+def age_password(server: Server, name: str) -> None:
+    """Make the server believe that the password was set 31 days ago."""
+    if server.engine == "mysql":
+        server.execute(
+            "UPDATE mysql.user SET password_last_changed = NOW() - INTERVAL 31 DAY WHERE User = %s",
+            (name,),
+        )
+    else:
+        server.execute(
+            "UPDATE mysql.global_priv SET Priv = JSON_SET(Priv, '$.password_last_changed', "
+            "UNIX_TIMESTAMP() - 31 * 86400) WHERE User = %s",
+            (name,),
+        )
+    server.execute("FLUSH PRIVILEGES")
+
+
 def accepts(server: Server, username: str, password: str) -> bool:
     """Say whether the server takes the password; the test's own login, with no database."""
     try:

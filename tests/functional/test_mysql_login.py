@@ -38,6 +38,7 @@ from shared.tls import Trust
 from tests.functional.mysql_family import (
     KINDS,
     MARIADB_KINDS,
+    age_password,
     create,
     login_of,
     new_name,
@@ -150,7 +151,17 @@ def expired(server: Server, name: str) -> None:
     create(server, name, PASSWORD, options="PASSWORD EXPIRE")
 
 
-STATES = {"locked": (locked, AccountLocked), "expired": (expired, PasswordExpired)}
+def too_old(server: Server, name: str) -> None:
+    """Let a password grow older than its lifetime."""
+    create(server, name, PASSWORD, options="PASSWORD EXPIRE INTERVAL 30 DAY")
+    age_password(server, name)
+
+
+STATES = {
+    "locked": (locked, AccountLocked),
+    "expired": (expired, PasswordExpired),
+    "too old": (too_old, PasswordExpired),
+}
 
 
 @pytest.mark.parametrize("state", STATES)

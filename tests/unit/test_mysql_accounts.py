@@ -46,7 +46,7 @@ def test_host_fits(pattern: str, host: str, fits: bool) -> None:
 def test_best_fit_is_the_narrowest() -> None:
     """Of several accounts the one with the narrowest host is taken, as for a login."""
     hosts = ["%", "10.%", "10.1.%", "10.1.2.3", "192.168.%"]
-    known = [AccountRecord(Account("app", host), {}, "", True, None, {}) for host in hosts]
+    known = [AccountRecord(Account("app", host), {}, "", True, {}) for host in hosts]
     for client, expected in (
         ("10.1.2.3", "10.1.2.3"),
         ("10.1.9.9", "10.1.%"),
