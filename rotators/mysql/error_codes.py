@@ -173,7 +173,11 @@ AT_LOGIN: Mapping[int, ErrorMeaning] = {
     1275: _PLUGIN,
 }
 
-LACKS_A_RIGHT = frozenset({1044, 1045, 1095, 1142, 1143, 1227, 1370, 1410, 1698, 3619, 3879, 3929})
+ACCESS_DENIED = 1227
+"""A right to something of the whole server is missing."""
+LACKS_A_RIGHT = frozenset(
+    {1044, 1045, 1095, 1142, 1143, ACCESS_DENIED, 1370, 1410, 1698, 3619, 3879, 3929}
+)
 """Answers to a statement of who may not run it. MariaDB answers a GRANT without the right to grant
 with 1045 or 1698, as it does a refused login."""
 

@@ -172,17 +172,8 @@ class MariadbSession(PairSession[MariadbPairRights]):
         """Return the statement that makes the role by which the second user is known as ours."""
         return Mark(self._connection, pair).creation
 
-    def adopt(self, pair: Pair) -> None:
-        """Mark the second user as ours; see :meth:`shared.session.SecondUser.adopt`."""
-        self._connection.run(f"adopt {pair.second}", self.adoption(pair))
-
-    def sessions_of(self, username: str) -> int | None:
-        """Not looked at yet."""
-        del username
-        return None
-
     def should_act_as(self, username: str, pair: Pair) -> str | None:
-        """Not looked at yet."""
+        """Return None: no session acts as another user, the second has rights of its own."""
         del username, pair
         return None
 

@@ -12,6 +12,7 @@ the narrowest, a role another; the server lends an account rights of its namesak
 but not through a role; nor does a role lend GRANT PROXY.
 """
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,11 +33,19 @@ from rotators.mysql.mysql_accounts import (
     account_record,
     has_conditions,
     kept_passwords,
+    mark_in,
     mark_of,
     marking,
     version_numbers,
 )
-from rotators.mysql.mysql_grants import MysqlRight, implied, read_grants, role_of, target
+from rotators.mysql.mysql_grants import (
+    MysqlRight,
+    accounts_in,
+    implied,
+    read_grants,
+    role_of,
+    target,
+)
 from rotators.mysql.pairs import OF_A_MAKER, PairSession, Routine, Twins
 from rotators.mysql.password_hashes import fits
 from rotators.mysql.session import AccountRecord, each_account
@@ -47,7 +56,6 @@ TWO_PASSWORDS_SINCE = (8, 0, 14)
 SECOND_USER_SINCE = (8, 0, 21)
 """``ATTRIBUTE``, which holds the mark."""
 
-DENIED = 1227
 SYNTAX = 1064
 """The server is older than a clause."""
 POLICY = 1819
@@ -148,7 +156,7 @@ class MysqlSession(PairSession[MysqlPairRights]):
             "discard its old password",
             "ALTER USER %s DISCARD OLD PASSWORD",
             account,
-            expected={DENIED, SYNTAX},
+            expected={error_codes.ACCESS_DENIED, SYNTAX},
         )
 
     def _change_other(self, records: Sequence[AccountRecord], password: str) -> None:
@@ -256,9 +264,9 @@ class MysqlSession(PairSession[MysqlPairRights]):
             statement,
             account,
             *passwords,
-            expected={DENIED, *expected},
+            expected={error_codes.ACCESS_DENIED, *expected},
         )
-        if failed == DENIED:
+        if failed == error_codes.ACCESS_DENIED:
             raise PermissionDenied(
                 f"{account} may not keep a second password.",
                 hint=f"GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO {quote_account(account)}; or "
@@ -312,19 +320,33 @@ class MysqlSession(PairSession[MysqlPairRights]):
         names = ", ".join(map(quote_account, accounts or [Account(pair.second, "%")]))
         return f"ALTER USER {names} ATTRIBUTE {quote_text(marking(pair))}"
 
-    def adopt(self, pair: Pair) -> None:
-        """Mark the second user as ours; see :meth:`shared.session.SecondUser.adopt`."""
-        self._connection.run(f"adopt {pair.second}", self.adoption(pair))
+    def acts_as(self) -> str | None:
+        """Return the first user's name if the session has that account as an active role.
 
-    def sessions_of(self, username: str) -> int | None:
-        """Not looked at yet."""
-        del username
-        return None
+        Its own user's name otherwise: also where it is a second user whose role is not active. A
+        second user reads in its own mark who the first is. Other active roles do not matter.
+        """
+        if self.version < SECOND_USER_SINCE:
+            return None
+        account = self._connection.account
+        ((active, attribute),) = self._connection.run(
+            "ask which roles are active",
+            "SELECT CURRENT_ROLE(), (SELECT ATTRIBUTE FROM information_schema.USER_ATTRIBUTES "
+            "WHERE USER = %s AND HOST = %s)",
+            account.user,
+            account.host,
+        )
+        mark = mark_in(json.loads(attribute or "{}"))
+        if mark is not None:
+            _, first = mark
+            if role_of(Account(first, account.host)).privilege in accounts_in(str(active)):
+                return first
+        return account.user
 
     def should_act_as(self, username: str, pair: Pair) -> str | None:
-        """Not looked at yet."""
-        del username, pair
-        return None
+        """Return the first user's name, for either user of the pair."""
+        del username
+        return pair.first
 
     def _require_second_user(self) -> None:
         if self.version < SECOND_USER_SINCE:
@@ -441,7 +463,7 @@ class MysqlSession(PairSession[MysqlPairRights]):
                 password,
                 each.first.account,
                 marking(pair, conditions),
-                expected={DENIED},
+                expected={error_codes.ACCESS_DENIED},
             )
             if denied:
                 raise self._may_not_share(each)

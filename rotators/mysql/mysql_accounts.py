@@ -91,7 +91,12 @@ def _digest(text: str) -> str:
 
 def mark_of(row: Mapping[str, Any]) -> tuple[str, str] | None:
     """Return the (secret's ARN, first user) that an account is marked with."""
-    mark = attributes(row).get("metadata", {}).get(MARK)
+    return mark_in(attributes(row).get("metadata", {}))
+
+
+def mark_in(attribute: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the (secret's ARN, first user) of the mark in an account's ATTRIBUTE."""
+    mark = attribute.get(MARK)
     if not isinstance(mark, dict):
         return None
     return str(mark.get("secret")), str(mark.get("first"))

@@ -97,6 +97,11 @@ def _split(privileges: str) -> list[str]:
     return found
 
 
+def accounts_in(text: str) -> list[str]:
+    """Return the accounts that a list such as CURRENT_ROLE() has, quoted as they are."""
+    return re.findall(ACCOUNT, text)
+
+
 def role_of(account: Account) -> MysqlRight:
     """Return the right of who has this account as a role, and may not pass it on."""
     return MysqlRight("GRANT", f"{quote_name(account.user)}@{quote_name(account.host)}", "")

@@ -22,10 +22,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
+from rotators.mysql import error_codes
 from rotators.mysql.connection import Account, quote_account, quote_name
 from rotators.mysql.session import LOCK_CLAUSE, AccountRecord, MysqlFamilySession, with_password
 from shared.errors import NameTooLong, RightsDiffer
-from shared.session import Pair
+from shared.session import Ownership, Pair
 
 OF_A_MAKER = frozenset({"EXECUTE", "ALTER ROUTINE"})
 """The rights that a server gives whoever makes a routine (``automatic_sp_privileges``)."""
@@ -52,6 +53,36 @@ class PairSession(MysqlFamilySession, Generic[Rights]):
 
     longest_name: ClassVar[int]
     """Of a user name, in characters."""
+
+    @abstractmethod
+    def ownership(self, pair: Pair) -> Ownership:
+        """Say whose the second user is; see :class:`shared.session.SecondUser`."""
+
+    @abstractmethod
+    def adoption(self, pair: Pair) -> str:
+        """Return the statement that marks an existing second user as ours."""
+
+    def adopt(self, pair: Pair) -> None:
+        """Mark the second user as ours; see :meth:`shared.session.SecondUser.adopt`."""
+        self._require_writable()
+        if self.ownership(pair) is not Ownership.OURS:
+            self._connection.run(f"adopt {pair.second}", self.adoption(pair))
+
+    def sessions_of(self, username: str) -> int | None:
+        """Count the open sessions of a user; None without PROCESS, be it the user's or a role's."""
+        purpose = f"look at the sessions of {username}"
+        # Any table of InnoDB is refused without PROCESS; the list of sessions is only shorter then.
+        if self._connection.attempt(
+            purpose,
+            "SELECT COUNT(*) FROM information_schema.INNODB_CMP",
+            expected={error_codes.ACCESS_DENIED},
+        ):
+            return None
+        rows = self._connection.run(
+            purpose, "SELECT USER FROM information_schema.PROCESSLIST WHERE USER = %s", username
+        )
+        # The column's collation takes names that differ in case for equal.
+        return sum(bool(user == username) for (user,) in rows)
 
     def prepare(self, idle: str, password: str, pair: Pair, *, rights: bool) -> None:
         """Give ``idle`` the password; see :meth:`shared.session.SecondUser.prepare`."""

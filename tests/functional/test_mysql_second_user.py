@@ -7,7 +7,7 @@ with what passes the rights on.
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from itertools import count
 
 import pymysql
@@ -697,6 +697,165 @@ def test_adoption_by_the_administrator(world: World) -> None:
     with administrator_of(world.server) as session:
         world.server.execute(session.adoption(world.pair), account=world.server.administrator)
         assert session.ownership(world.pair) is Ownership.OURS
+
+
+def test_adopting(world: World) -> None:
+    """A session hands a user over itself, as often as it is asked to, and only if it may."""
+    for host in ("%", "10.%"):
+        create(world.server, world.pair.second, ONE, host)
+    poor = f"poor{world.number}"
+    create(world.server, poor, ONE)
+    world.server.execute(f"GRANT SELECT ON mysql.* TO '{poor}'@'%'")
+    with session_of(world.server, poor, ONE) as session:
+        with pytest.raises(PermissionDenied):
+            session.adopt(world.pair)
+        assert session.ownership(world.pair) is Ownership.FOREIGN
+    with administrator_of(world.server) as session:
+        for _ in range(2):
+            session.adopt(world.pair)
+            assert session.ownership(world.pair) is Ownership.OURS
+    assert accepts(world.server, world.pair.second, ONE)
+
+
+def test_nobody_is_adopted_on_a_read_only_server(world: World) -> None:
+    """A server that takes no changes says so, also to an administrator whom it would let."""
+    create(world.server, world.pair.second, ONE)
+    with setting(world.server, "read_only", 1), administrator_of(world.server) as session:
+        with pytest.raises(ServerReadOnly):
+            session.adopt(world.pair)
+        assert session.ownership(world.pair) is Ownership.FOREIGN
+
+
+def left_by_aws(world: World) -> None:
+    """Leave a pair as AWS's own rotation functions do: the second has copies of the grants."""
+    zero, one, _ = world.databases
+    for each in (f"SELECT, INSERT, CREATE ROUTINE ON `{zero}`.*", f"DELETE ON `{one}`.item"):
+        world.grant(each)
+    create(world.server, world.pair.second, ONE)
+    for (grant,) in world.server.execute(f"SHOW GRANTS FOR '{world.pair.first}'@'%'"):
+        if "USAGE" not in grant:
+            copied = grant.replace(f"`{world.pair.first}`", f"`{world.pair.second}`")
+            world.server.execute(copied)
+    world.require_equal(FIRST_PASSWORD, ONE)
+    with administrator_of(world.server) as session:
+        session.adopt(world.pair)
+
+
+def direct_grants(world: World) -> set[str]:
+    """Return what was granted to the second user itself."""
+    lines = world.server.execute(f"SHOW GRANTS FOR '{world.pair.second}'@'%'")
+    return {line for (line,) in lines if " ON `" in line}
+
+
+def test_pair_of_aws_whose_second_is_idle(world: World) -> None:
+    """Its own grants are taken from an adopted second user; on MySQL the role has them all."""
+    left_by_aws(world)
+    world.grant(f"SELECT ON `{world.databases[2]}`.*", world.pair.second)  # long forgotten
+    world.prepare(world.pair.second, TWO)
+    assert world.differences(world.pair.second) == []
+    assert len(direct_grants(world)) == (0 if world.server.engine == "mysql" else 2)
+    world.require_equal(FIRST_PASSWORD, TWO)
+
+
+def test_pair_of_aws_whose_second_is_active(world: World) -> None:
+    """An adopted second user in use keeps its own grants until its next turn."""
+    left_by_aws(world)
+    before = direct_grants(world)
+    world.prepare(world.pair.first, TWO)
+    assert world.differences(world.pair.first) == []
+    assert direct_grants(world) == before
+    world.require_equal(TWO, ONE)
+    world.prepare(world.pair.second, THREE)
+    assert world.differences(world.pair.second) == []
+    assert len(direct_grants(world)) == (0 if world.server.engine == "mysql" else 2)
+    world.require_equal(TWO, THREE)
+
+
+def test_pair_of_aws_under_other_conditions(world: World) -> None:
+    """A second user in use that has no such limits as the first stops the rotation, by name."""
+    left_by_aws(world)
+    world.server.execute(f"ALTER USER '{world.pair.first}'@'%' WITH MAX_USER_CONNECTIONS 9")
+    world.prepare(world.pair.first, TWO)
+    (difference,) = world.differences(world.pair.first)
+    world.server.execute(difference.rpartition(": ")[2])
+    assert world.differences(world.pair.first) == []
+
+
+def acting_as(world: World, username: str, password: str) -> tuple[str | None, str | None]:
+    """Return whom a session of the user acts as, and whom it should act as."""
+    with (
+        session_of(world.server, username, password) as own,
+        administrator_of(world.server) as administrator,
+    ):
+        return own.acts_as(), administrator.should_act_as(username, world.pair)
+
+
+def test_whom_sessions_act_as(world: World) -> None:
+    """Either user of a pair acts as it should: on MySQL as the first, on MariaDB as itself."""
+    for idle, password in ((world.pair.second, ONE), (world.pair.first, TWO)):
+        world.prepare(idle, password)
+        first = world.pair.first if world.server.engine == "mysql" else None
+        assert acting_as(world, idle, password) == (first, first)
+
+
+DEACTIVATED = "ALTER USER '{second}'@'%' DEFAULT ROLE NONE"
+
+
+def test_second_user_whose_role_is_not_active(mysql: Server) -> None:
+    """A second user that logs in without its role does not act as it should."""
+    world = World(mysql)
+    world.prepare(world.pair.second, ONE)
+    mysql.execute(DEACTIVATED.format(second=world.pair.second))
+    acts_as, should = acting_as(world, world.pair.second, ONE)
+    assert (acts_as, should) == (world.pair.second, world.pair.first)
+    with setting(mysql, "activate_all_roles_on_login", 1):
+        acts_as, should = acting_as(world, world.pair.second, ONE)
+        assert acts_as == should
+
+
+def test_roles_beside_the_first_user(mysql: Server) -> None:
+    """Mandatory roles, and one that hides the first user in its name, deceive nobody."""
+    world = World(mysql)
+    hiding = f"x`@`%`,`{world.pair.first}"
+    quoted = hiding.replace("`", "``")
+    mysql.execute(f"CREATE ROLE `{world.role}`, `{quoted}`")
+    world.prepare(world.pair.second, ONE)
+    with setting(mysql, "mandatory_roles", world.role):
+        acts_as, should = acting_as(world, world.pair.second, ONE)
+        assert acts_as == should
+    mysql.execute(f"GRANT `{quoted}` TO '{world.pair.second}'@'%'")
+    mysql.execute(f"ALTER USER '{world.pair.second}'@'%' DEFAULT ROLE `{quoted}`")
+    assert acting_as(world, world.pair.second, ONE)[0] == world.pair.second
+
+
+def test_sessions_are_counted(world: World) -> None:
+    """The open sessions of exactly this user are counted."""
+    first, others = world.pair.first, (world.pair.first.upper(), world.pair.first + "x")
+    for name in others:
+        create(world.server, name, FIRST_PASSWORD)
+    with ExitStack() as stack, administrator_of(world.server) as session:
+        assert session.sessions_of(first) == 0
+        for name in (first, first, *others):
+            stack.enter_context(closing(raw(world.server, name, FIRST_PASSWORD)))
+        assert session.sessions_of(first) == 2
+
+
+def test_sessions_are_not_counted_by_who_sees_only_his_own(world: World) -> None:
+    """Without PROCESS nobody sees the sessions of others; the right may come by a role."""
+    name = f"poor{world.number}"
+    create(world.server, name, ONE)
+    with closing(raw(world.server, world.pair.first, FIRST_PASSWORD)):
+        with session_of(world.server, name, ONE) as session:
+            assert session.sessions_of(world.pair.first) is None
+        world.create_role(world.role)
+        world.server.execute(f"GRANT PROCESS ON *.* TO `{world.role}`")
+        word = "TO" if world.server.engine == "mysql" else "FOR"
+        world.server.execute(
+            f"GRANT `{world.role}` TO '{name}'@'%'", account=world.server.administrator
+        )
+        world.server.execute(f"SET DEFAULT ROLE `{world.role}` {word} '{name}'@'%'")
+        with session_of(world.server, name, ONE) as session:
+            assert session.sessions_of(world.pair.first) == 1
 
 
 def test_attribute_of_others_is_kept(mysql: Server) -> None:
