@@ -8,12 +8,11 @@ PyMySQL is told what it would otherwise guess wrongly:
 * without TLS arguments it talks TLS to nobody in particular, and plaintext if there is no TLS;
 * asked by the server it would send the password in clear, or answer questions of a dialog: a
   password that can be rotated never needs either;
-* its connect timeout holds for each address of a host, and not for TLS: the socket is opened here.
+* its timeouts hold for each address of a host, not for DNS and TLS, and for each read anew: the
+  socket is opened here, and broken off when time is over.
 """
 
-import errno
 import importlib.util
-import socket
 import ssl
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -26,6 +25,7 @@ from pymysql.connections import Connection as DriverConnection
 from pymysql.converters import conversions, escape_string
 
 from rotators.mysql import error_codes
+from rotators.mysql.addresses import broken_off, is_postgresql, open_socket, why_not
 from shared.deadline import Deadline
 from shared.errors import (
     AccountUnusable,
@@ -33,7 +33,6 @@ from shared.errors import (
     DatabaseError,
     HostNameMismatch,
     LoginRefused,
-    NameNotResolved,
     OutOfTime,
     TlsFailed,
     TlsNotOffered,
@@ -50,7 +49,9 @@ PROGRAM_NAME = "secret-rotation"
 """How sessions name themselves (``performance_schema.session_connect_attrs``)."""
 
 CONNECT_SECONDS = 10.0
-"""For all addresses of the host together."""
+"""Longest wait for a login in a hurry: a reachable server answers in well under a second."""
+CHANGE_SECONDS = 5.0
+"""What a login leaves of a longer time: enough to change a password, and to prove it."""
 ANSWER_SECONDS = 30.0
 """Longest silence of the server while a statement runs; account changes take milliseconds."""
 LOCK_WAIT_SECONDS = 10
@@ -67,6 +68,9 @@ CANNOT_LOAD_PLUGIN = 2059
 WRONG_NAME = frozenset({62, 64})
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL."""
 
+PROTOCOL_HINT = (
+    "Check `port` and `engine` in the secret: this function rotates MySQL and MariaDB only."
+)
 PLAINTEXT_HINT = (
     'Remove "ssl": false from the secret. If plaintext must be, add the package `cryptography` to '
     "rotators/mysql/requirements.txt: MySQL's caching_sha2_password needs it where there is no TLS."
@@ -140,6 +144,10 @@ def plaintext_possible() -> bool:
 def open_connection(login: Login, port: int, trust: Trust, deadline: Deadline) -> "Connection":
     """Log in.
 
+    It may take what is left of the time, but for what a change needs; where little is left,
+    CONNECT_SECONDS. A server that has to wake up first is so waited for. Whoever is in a hurry
+    gives a shorter deadline.
+
     Args:
         login: Whom to log in, and where.
         port: Where the login has no port.
@@ -153,7 +161,14 @@ def open_connection(login: Login, port: int, trust: Trust, deadline: Deadline) -
     """
     port = port if login.port is None else login.port
     where = f"{login.host}:{port}"
-    opened = _open_socket(login.host, port, deadline)
+    circumstances = f"Login of {login.username} at {where}"
+    patience = max(CONNECT_SECONDS, deadline.remaining() - CHANGE_SECONDS)
+    seconds = deadline.seconds(patience, "log in")
+    end = time.monotonic() + seconds
+    opened = open_socket(login.host, port, seconds)
+    if is_postgresql(opened, seconds / 3):
+        opened.close()
+        raise Unreachable(f"{circumstances}: PostgreSQL answers there.", hint=PROTOCOL_HINT)
     driver: DriverConnection[Cursor] = DriverConnection(
         host=login.host,
         port=port,
@@ -164,18 +179,22 @@ def open_connection(login: Login, port: int, trust: Trust, deadline: Deadline) -
         conv=_CONVERSIONS,
         ssl=trust.context if login.tls else None,
         ssl_disabled=not login.tls,
-        read_timeout=deadline.seconds(CONNECT_SECONDS, "log in"),
-        write_timeout=deadline.seconds(CONNECT_SECONDS, "log in"),
+        read_timeout=seconds,
+        write_timeout=seconds,
         program_name=PROGRAM_NAME,
         auth_plugin_map=_PLUGINS,
         autocommit=None,
         defer_connect=True,
     )
-    circumstances = f"Login of {login.username} at {where}"
     try:
-        driver.connect(opened)
+        with broken_off(opened, end - time.monotonic()):
+            driver.connect(opened)
     except Exception as failure:  # noqa: BLE001 (a server that speaks another protocol: anything)
         opened.close()
+        if time.monotonic() >= end:
+            raise Unreachable(
+                f"{where} did not complete a login within {seconds:.0f} seconds."
+            ) from None
         # Not chained: the driver's errors and their frames hold the password.
         raise _login_error(failure, login, circumstances) from None
     connection = Connection(driver, login, where, deadline)
@@ -190,47 +209,6 @@ def open_connection(login: Login, port: int, trust: Trust, deadline: Deadline) -
     return connection
 
 
-def _open_socket(host: str, port: int, deadline: Deadline) -> socket.socket:
-    """Connect to the first address of the host that answers.
-
-    Raises:
-        NameNotResolved: DNS does not know the host.
-        Unreachable: No address answered in time.
-    """
-    where = f"{host}:{port}"
-    try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):  # UnicodeError: a label that is too long or empty
-        raise NameNotResolved(f"The host name {host} cannot be resolved.") from None
-    patience = time.monotonic() + deadline.seconds(CONNECT_SECONDS, f"connect to {where}")
-    reason = "no address"
-    for tried, (family, kind, protocol, _, address) in enumerate(addresses):
-        left = patience - time.monotonic()
-        if left <= 0:
-            break
-        attempt = socket.socket(family, kind, protocol)
-        # Each address gets its share, so that a silent first one does not use up all the time.
-        attempt.settimeout(left / (len(addresses) - tried))
-        try:
-            attempt.connect(address)
-        except OSError as failure:
-            attempt.close()
-            reason = _why_not(failure)
-            continue
-        attempt.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return attempt
-    raise Unreachable(f"No server could be reached at {where}: {reason}.")
-
-
-def _why_not(failure: OSError) -> str:
-    if isinstance(failure, TimeoutError):
-        return "no answer in time"
-    if isinstance(failure, ConnectionRefusedError):
-        return "the port is closed"
-    return errno.errorcode.get(failure.errno or 0, type(failure).__name__)
-
-
 def _login_error(failure: Exception, login: Login, circumstances: str) -> DatabaseError:
     """Tell what kept a login from succeeding; never raises, never quotes the driver."""
     if isinstance(failure, RuntimeError):
@@ -240,10 +218,13 @@ def _login_error(failure: Exception, login: Login, circumstances: str) -> Databa
     if isinstance(original, ssl.SSLError):
         return _tls_error(original, circumstances)
     if isinstance(original, OSError):
-        return Unreachable(f"{circumstances}: {_why_not(original)}.")
+        return Unreachable(f"{circumstances}: {why_not(original)}.")
     code = _code_of(failure)
     if code is None:
-        return Unreachable(f"{circumstances}: what answers there is no MySQL or MariaDB server.")
+        return Unreachable(
+            f"{circumstances}: what answers there is no MySQL or MariaDB server.",
+            hint=PROTOCOL_HINT,
+        )
     return _refusal(code, login, circumstances)
 
 

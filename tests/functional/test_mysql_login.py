@@ -12,7 +12,9 @@ import pymysql
 import pytest
 from pymysql.connections import Connection as DriverConnection
 
+from local.proxy import Direction, Proxy
 from local.servers import Authority, Server, start
+from rotators.mysql import addresses as addresses_module
 from rotators.mysql import connection as connection_module
 from rotators.mysql.connection import PROGRAM_NAME
 from shared.deadline import Deadline
@@ -50,6 +52,8 @@ from tests.functional.mysql_family import (
 
 PASSWORD = "correct horse battery staple"
 WRONG = "incorrect zebra"
+FIRST_WORD = (Direction.FROM_DATABASE, 0)
+"""Of the server; a message of the proxy."""
 
 
 @pytest.fixture(params=KINDS)
@@ -327,16 +331,40 @@ def silent_port() -> Iterator[int]:
 
 
 def test_silent_server_ends_before_the_deadline(mysql: Server, silent_port: int) -> None:
-    """A server that accepts and stays silent is given up when the time is over."""
+    """A server that accepts and stays silent is given up when time is over, and that is said."""
     login = login_of(mysql, "app", PASSWORD, port=silent_port)
     began = time.monotonic()
     error = failure_of(mysql, login, seconds=1.5)
-    assert isinstance(error, Unreachable)
+    assert type(error) is Unreachable
+    assert "did not complete a login within" in error.message
     assert time.monotonic() - began < 1.2
 
 
-def test_address_that_swallows_packets(mysql: Server) -> None:
-    """A full backlog, which drops what comes, ends in Unreachable and in time."""
+def test_server_that_drips_ends_before_the_deadline(mysql: Server) -> None:
+    """A server that always says a little more does not stretch the time."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            client, _ = listener.accept()
+            with client, suppress(OSError):
+                for byte in (80).to_bytes(3, "little") + b"\x00\x0a" + b"8" * 75:
+                    client.sendall(bytes([byte]))
+                    time.sleep(0.1)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        began = time.monotonic()
+        login = login_of(mysql, "app", PASSWORD, port=listener.getsockname()[1])
+        error = failure_of(mysql, login, seconds=2)
+        assert time.monotonic() - began < 1.5
+        thread.join()
+    assert type(error) is Unreachable
+    assert "did not complete a login within" in error.message
+
+
+@pytest.fixture
+def swallowing_port() -> Iterator[int]:
+    """A port whose backlog is full, so that it drops what comes."""
     with socket.socket() as listener, socket.socket() as filling, socket.socket() as second:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -344,25 +372,71 @@ def test_address_that_swallows_packets(mysql: Server) -> None:
             client.setblocking(False)
             client.connect_ex(listener.getsockname())
         time.sleep(0.05)
-        began = time.monotonic()
-        error = failure_of(
-            mysql, login_of(mysql, "app", PASSWORD, port=listener.getsockname()[1]), seconds=1.5
-        )
-        assert isinstance(error, Unreachable)
-        assert time.monotonic() - began < 1.2
+        yield listener.getsockname()[1]
 
 
+def test_address_that_swallows_packets(mysql: Server, swallowing_port: int) -> None:
+    """An address that drops what comes ends in Unreachable and in time."""
+    began = time.monotonic()
+    error = failure_of(mysql, login_of(mysql, "app", PASSWORD, port=swallowing_port), seconds=1.5)
+    assert type(error) is Unreachable
+    assert time.monotonic() - began < 1.2
+
+
+@pytest.mark.parametrize("first", ["closed", "silent"])
 def test_addresses_share_the_time(
-    mysql: Server, silent_port: int, monkeypatch: pytest.MonkeyPatch
+    mysql: Server, swallowing_port: int, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A first address that is dead does not keep the second one from being tried."""
     name = new_name()
     create(mysql, name, PASSWORD)
+    ports = {"closed": 1, "silent": swallowing_port}
     addresses = [
-        (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in (1, mysql.port)
+        (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port))
+        for port in (ports[first], mysql.port)
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+    monkeypatch.setattr(addresses_module, "REACHING_SECONDS", 2)
+    began = time.monotonic()
     session_of(mysql, name, PASSWORD).close()
+    assert time.monotonic() - began < 2
+
+
+def test_resolver_that_gives_no_answer(mysql: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS that stays silent is given up in time, though the system's resolver has no limit."""
+    answered = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait(10) and [])
+    began = time.monotonic()
+    error = failure_of(mysql, login_of(mysql, "app", PASSWORD), seconds=1.5)
+    answered.set()
+    assert time.monotonic() - began < 1.2
+    assert type(error) is NameNotResolved
+    assert "within" in error.message
+
+
+def test_server_that_has_to_wake_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow login is waited for as long as the time allows, but for what a change needs."""
+    monkeypatch.setattr(connection_module, "CONNECT_SECONDS", 0.5)
+    account = server.administrator
+    with Proxy(server.host, server.port) as proxy:
+        proxy.on_message = lambda *message: time.sleep(1) if message == FIRST_WORD else None
+        login = login_of(server, account.username, account.password, port=proxy.port)
+        open_session(server, login, seconds=20).close()
+        proxy.reset()
+        error = failure_of(server, login, seconds=3)
+    assert type(error) is Unreachable
+    assert "did not complete a login within" in error.message
+
+
+def test_postgresql_behind_the_port(mysql: Server, server_of: Callable[[str], Server]) -> None:
+    """A PostgreSQL server, which waits for the client to begin, is told soon, and by name."""
+    login = login_of(mysql, "app", PASSWORD, port=server_of("postgres").port)
+    began = time.monotonic()
+    error = failure_of(mysql, login)
+    assert time.monotonic() - began < 5
+    assert type(error) is Unreachable
+    assert "PostgreSQL" in error.message
+    assert "`engine`" in error.advice
 
 
 @pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00" * 64, b""])
@@ -385,7 +459,8 @@ def test_something_else_answers(mysql: Server, greeting: bytes) -> None:
             seconds=2.5,
         )
         thread.join()
-    assert isinstance(error, Unreachable)
+    assert type(error) is Unreachable
+    assert not greeting or "`engine`" in error.advice
 
 
 def test_no_time_left(mysql: Server) -> None:
