@@ -63,8 +63,6 @@ LONGEST_SESSION_SECONDS = 900.0
 
 NO_SSL = 2026
 """The client library's CR_SSL_CONNECTION_ERROR."""
-CANNOT_LOAD_PLUGIN = 2059
-"""The client library's CR_AUTH_PLUGIN_CANNOT_LOAD."""
 WRONG_NAME = frozenset({62, 64})
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL."""
 
@@ -74,6 +72,10 @@ PROTOCOL_HINT = (
 PLAINTEXT_HINT = (
     'Remove "ssl": false from the secret. If plaintext must be, add the package `cryptography` to '
     "rotators/mysql/requirements.txt: MySQL's caching_sha2_password needs it where there is no TLS."
+)
+IN_CLEAR_HINT = (
+    "Accounts of IAM, PAM or LDAP log in so, and no rotation changes them. "
+    + error_codes.PLUGIN_HINT
 )
 REQUIRE_SSL_HINT = (
     'The secret says "ssl": false: an account with REQUIRE SSL, and a server with '
@@ -125,15 +127,18 @@ class Answer:
     rows: list[Row]
 
 
+class _AskedForPassword(Exception):
+    """The server wants the password itself, or what is as good."""
+
+
 def _refuse_plugin(_connection: object) -> None:
-    """Stand in for an authentication plugin that would hand the server the password itself."""
-    raise pymysql.OperationalError(CANNOT_LOAD_PLUGIN, "refused")
+    """Stand in for an authentication plugin that would hand the server the password."""
+    raise _AskedForPassword
 
 
-_PLUGINS: dict[str, Callable[[Any], Any]] = {
-    "mysql_clear_password": _refuse_plugin,
-    "dialog": _refuse_plugin,
-}
+_PLUGINS: dict[str, Callable[[Any], Any]] = dict.fromkeys(
+    ("mysql_clear_password", "dialog", "mysql_old_password"), _refuse_plugin
+)
 
 
 def plaintext_possible() -> bool:
@@ -211,6 +216,11 @@ def open_connection(login: Login, port: int, trust: Trust, deadline: Deadline) -
 
 def _login_error(failure: Exception, login: Login, circumstances: str) -> DatabaseError:
     """Tell what kept a login from succeeding; never raises, never quotes the driver."""
+    if isinstance(failure, _AskedForPassword):
+        return AccountUnusable(
+            f"{circumstances}: the server asks for the password in clear, and was given none.",
+            hint=IN_CLEAR_HINT,
+        )
     if isinstance(failure, RuntimeError):
         # PyMySQL misses a package: cryptography without TLS, or PyNaCl for MariaDB's ed25519.
         return _no_plugin(circumstances) if login.tls else _no_plaintext(circumstances)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -42,6 +43,7 @@ from tests.functional.mysql_family import (
     MARIADB_KINDS,
     age_password,
     create,
+    impostor,
     login_of,
     new_name,
     open_session,
@@ -548,40 +550,78 @@ def test_account_that_wants_a_client_certificate(server: Server) -> None:
     assert "X509" in error.advice
 
 
-def test_password_is_never_handed_to_a_server_that_asks_for_it(mysql: Server) -> None:
-    """A server that switches to mysql_clear_password gets no password."""
-    name = new_name()
-    received = []
-    greeting = b"".join(
-        (
-            b"\x0a8.0.36\0\x01\0\0\00012345678\0\xff\xf7\xff\x02\0\xff\xdf\x15",
-            b"\0" * 10,
-            b"123456789012\0caching_sha2_password\0",
-        )
-    )
+SALT = b"12345678901234567890\0"
+CACHING, SHA256 = b"caching_sha2_password", b"sha256_password"
+ASKING = {
+    "in clear": (CACHING, [b"\xfemysql_clear_password\0"]),
+    "in clear from the beginning": (b"mysql_clear_password", [b"\x01"]),
+    "by a dialog": (CACHING, [b"\xfedialog\0\x04Password: "]),
+    "by a dialog from the beginning": (b"dialog", [b"\x01\x04Password: "]),
+    "as MySQL 4.0 did": (CACHING, [b"\xfemysql_old_password\x0012345678\0"]),
+}
+"""How a server asks for what it could read: the plugin in its greeting, and what it says then."""
+ASKING_FOR_ALL = {
+    "caching_sha2_password": (CACHING, [b"\x01\x04", b"\x01no key"]),
+    "sha256_password": (CACHING, [b"\xfesha256_password\0" + SALT, b"\x01no key"]),
+    "sha256_password from the beginning": (SHA256, [b"\x01no key"]),
+}
+"""How a server asks for the whole password; without TLS it is encrypted with a key of its own."""
 
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
 
-        def answer() -> None:
-            client, _ = listener.accept()
-            with client:
-                client.sendall(len(greeting).to_bytes(3, "little") + b"\x00" + greeting)
-                received.append(client.recv(4096))
-                switch = b"\xfemysql_clear_password\x00"
-                client.sendall(len(switch).to_bytes(3, "little") + b"\x02" + switch)
-                received.append(client.recv(4096))
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, Trust]:
+    """A certificate for this machine, and the trust in it."""
+    folder, authority = tmp_path_factory.mktemp("impostor"), Authority()
+    credentials = authority.issue()
+    for name, content in (
+        ("authority", authority.certificate),
+        ("server", credentials.certificate + credentials.private_key),
+    ):
+        (folder / name).write_bytes(content)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server")
+    return context, Trust(folder / "authority")
 
-        thread = threading.Thread(target=answer)
-        thread.start()
-        error = failure_of(
-            mysql,
-            login_of(mysql, name, PASSWORD, port=listener.getsockname()[1], ssl=False),
-        )
-        thread.join()
-    assert isinstance(error, AccountUnusable)
-    assert PASSWORD.encode() not in b"".join(received)
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("asking", ASKING)
+def test_password_is_never_handed_to_a_server_that_asks_for_it(
+    mysql: Server, certified: tuple[ssl.SSLContext, Trust], asking: str, tls: bool
+) -> None:
+    """A server that asks for the password itself gets none, be it one that is trusted."""
+    certificate, trust = certified
+    plugin, answers = ASKING[asking]
+    with impostor(plugin, answers, certificate if tls else None) as server:
+        login = login_of(mysql, "app", PASSWORD, port=server.port, ssl=tls)
+        error = failure_of(mysql, login, trust=trust)
+    assert type(error) is AccountUnusable
+    assert "in clear" in error.message
+    assert b"app\0" in server.told
+    assert PASSWORD.encode() not in server.told
+
+
+@pytest.mark.parametrize("asking", ASKING_FOR_ALL)
+def test_password_is_never_sent_in_clear(mysql: Server, asking: str) -> None:
+    """Without TLS the plugins that send the whole password send it under a key, or not at all."""
+    plugin, answers = ASKING_FOR_ALL[asking]
+    with impostor(plugin, answers, None) as server:
+        failure_of(mysql, login_of(mysql, "app", PASSWORD, port=server.port, ssl=False))
+    assert b"app\0" in server.told
+    assert PASSWORD.encode() not in server.told
+
+
+@pytest.mark.parametrize("asking", ASKING_FOR_ALL)
+def test_no_key_is_taken_from_a_server_without_the_package(
+    mysql: Server, asking: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where `cryptography` is not built in, as by default, no key is used, and the hint says so."""
+    monkeypatch.setattr("pymysql._auth._have_cryptography", False)
+    plugin, answers = ASKING_FOR_ALL[asking]
+    with impostor(plugin, answers, None) as server:
+        error = failure_of(mysql, login_of(mysql, "app", PASSWORD, port=server.port, ssl=False))
+    assert type(error) is TlsRequired
+    assert "cryptography" in error.advice
+    assert PASSWORD.encode() not in server.told
 
 
 def test_session_names_itself(mysql: Server) -> None:
