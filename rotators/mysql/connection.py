@@ -13,6 +13,7 @@ PyMySQL is told what it would otherwise guess wrongly:
 """
 
 import importlib.util
+import re
 import ssl
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -69,6 +70,9 @@ WRONG_NAME = frozenset({62, 64})
 PROTOCOL_HINT = (
     "Check `port` and `engine` in the secret: this function rotates MySQL and MariaDB only."
 )
+ADDRESS = re.compile(r"@'([\w.:%-]+)'")
+"""Of the client, in the server's text about a refused login, in whatever language that is."""
+
 PLAINTEXT_HINT = (
     'Remove "ssl": false from the secret. If plaintext must be, add the package `cryptography` to '
     "rotators/mysql/requirements.txt: MySQL's caching_sha2_password needs it where there is no TLS."
@@ -179,7 +183,8 @@ def open_connection(login: Login, port: int, trust: Trust, deadline: Deadline) -
         port=port,
         user=login.username,
         password=login.password.encode(),
-        database=login.dbname,
+        # An administrator comes with the database of the rotated secret, and need not go there.
+        database=login.dbname if login.document.get("dbname") else None,
         charset="utf8mb4",
         conv=_CONVERSIONS,
         ssl=trust.context if login.tls else None,
@@ -235,17 +240,19 @@ def _login_error(failure: Exception, login: Login, circumstances: str) -> Databa
             f"{circumstances}: what answers there is no MySQL or MariaDB server.",
             hint=PROTOCOL_HINT,
         )
-    return _refusal(code, login, circumstances)
+    return _refusal(code, str(failure.args[-1]), login, circumstances)
 
 
-def _refusal(code: int, login: Login, circumstances: str) -> DatabaseError:
+def _refusal(code: int, text: str, login: Login, circumstances: str) -> DatabaseError:
     if code == NO_SSL:
         return TlsNotOffered(f"{circumstances}: the server does not offer TLS.")
     # Which of the user's accounts it is, the server does not tell who is not let in.
     error = error_codes.at_login(code, circumstances, quote_account(Account(login.username, "%")))
-    if isinstance(error, LoginRefused) and not login.tls:
-        return LoginRefused(error.message, hint=REQUIRE_SSL_HINT)
-    return error
+    if not isinstance(error, LoginRefused):
+        return error
+    addresses = ADDRESS.findall(text)
+    seen = f" The server sees {Account(login.username, addresses[-1])}." if addresses else ""
+    return LoginRefused(error.message + seen, hint=error.advice if login.tls else REQUIRE_SSL_HINT)
 
 
 def _tls_error(failure: ssl.SSLError, circumstances: str) -> TlsFailed:

@@ -78,6 +78,14 @@ WAIT_HINT = (
     "Another session holds a lock that account changes wait for, such as a backup or FLUSH TABLES "
     "WITH READ LOCK. Secrets Manager repeats the rotation by itself."
 )
+DENIED_HINT = (
+    "Grant it; an administrator needs at least GRANT CREATE USER ON *.* TO {account}; GRANT SELECT "
+    "ON mysql.* TO {account}; what a strategy needs besides is in the rotator's README."
+)
+NAME_HINT = (
+    "Choose a shorter name with the tag rotation:second-user, take AWSPENDING off "
+    f"({START_AFRESH}) and rotate again."
+)
 LOCKED_HINT = (
     "Unlock it: ALTER USER {account} ACCOUNT UNLOCK, with the account's own host; or do not rotate "
     "the secret."
@@ -109,7 +117,7 @@ _PLUGIN = ErrorMeaning(
     AccountUnusable, "the account's authentication plugin is not available", PLUGIN_HINT
 )
 _READ_ONLY = ErrorMeaning(ServerReadOnly, "the server is read-only")
-_DENIED = ErrorMeaning(PermissionDenied, "the user lacks a right for this")
+_DENIED = ErrorMeaning(PermissionDenied, "the user lacks a right for this", DENIED_HINT)
 _POLICY = ErrorMeaning(PasswordRejected, "the server's password policy refuses the password")
 _HISTORY = ErrorMeaning(PasswordRejected, "the password was used before", HISTORY_HINT)
 _EXPIRED = ErrorMeaning(
@@ -198,7 +206,7 @@ IN_STATEMENT: Mapping[int, ErrorMeaning] = {
     1470: ErrorMeaning(
         StatementFailed,
         "a name is longer than the server allows",
-        "Choose a shorter name with the tag rotation:second-user.",
+        NAME_HINT,
     ),
     3878: ErrorMeaning(
         PasswordRejected,

@@ -257,11 +257,14 @@ class MariadbSession(PairSession[MariadbPairRights]):
         lines: list[str] = []
         for each in twins:
             has, twin_has = found[each.first.account], found[each.second]
-            lines += [
-                f"{administrator} cannot pass on {right}: {statement}"
-                for right in sorted(has.rights - twin_has.rights)
+            kept = {
+                right
+                for right in has.rights - twin_has.rights
                 if not may_pass_on(right, found[administrator].rights)
-                for statement in grants([right], each.second)
+            }
+            lines += [
+                f"{administrator} cannot pass on rights of {each.first.account}: {statement}"
+                for statement in grants(kept, each.second)
             ]
             missing = has.memberships_beyond(twin_has)
             administered = self._administered_roles() if missing else set()

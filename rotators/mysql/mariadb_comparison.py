@@ -19,9 +19,8 @@ def lacking(twins: Twins, found: MariadbPairRights) -> list[str]:
     """List what the first of the two may do and the second may not."""
     second, has, twin_has = twins.second, found[twins.first.account], found[twins.second]
     lines = [
-        f"{second} lacks {right}: {statement}"
-        for right in sorted(has.rights - twin_has.rights)
-        for statement in grants([right], second)
+        f"{second} lacks rights of {twins.first.account}: {statement}"
+        for statement in grants(has.rights - twin_has.rights, second)
     ]
     return lines + [
         f"{second} lacks the role {membership.role}: {membership.grant(second)}"
@@ -34,9 +33,8 @@ def too_much(twins: Twins, found: MariadbPairRights) -> list[str]:
     first, second = twins.first.account, twins.second
     has, twin_has = found[first], found[second]
     lines = [
-        f"{second} has {right}, {first} has not: {statement}"
-        for right in sorted(excess(has, twin_has))
-        for statement in revocations([right], second)
+        f"{second} has rights that {first} has not: {statement}"
+        for statement in revocations(excess(has, twin_has), second)
     ]
     lines += [
         f"{second} has too much of a role: {statement}"

@@ -532,12 +532,10 @@ class MysqlSession(PairSession[MysqlPairRights]):
 
     def _lacking(self, twins: Twins, found: MysqlPairRights) -> list[str]:
         first, second = quote_account(twins.first.account), quote_account(twins.second)
-        has, twin_has = found.effective(twins.first.account), found.effective(twins.second)
-        return [
-            f"{twins.second} lacks {right}: GRANT {first} TO {second}; "
-            f"ALTER USER {second} DEFAULT ROLE {first}"
-            for right in sorted(has - twin_has)
-        ]
+        if found.effective(twins.first.account) <= found.effective(twins.second):
+            return []
+        statements = f"GRANT {first} TO {second}; ALTER USER {second} DEFAULT ROLE {first}"
+        return [f"{twins.second} lacks rights of {twins.first.account}: {statements}"]
 
     def _too_much(self, twins: Twins, found: MysqlPairRights) -> list[str]:
         first, second = twins.first.account, twins.second

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pymysql
@@ -290,6 +291,17 @@ def test_database_of_the_secret(server: Server) -> None:
     assert type(failure_of(server, login_of(server, name, WRONG, dbname="mysql"))) is LoginRefused
 
 
+def test_administrators_database_is_his_own(server: Server) -> None:
+    """An administrator logs in without the database of the secret that he rotates."""
+    name = new_name()
+    create(server, name, PASSWORD)
+    administrator = replace(login_of(server, name, PASSWORD), dbname="mysql")
+    with open_session(server, administrator) as session:
+        assert session._connection.run("ask", "SELECT DATABASE()") == [(None,)]
+    error = failure_of(server, login_of(server, name, PASSWORD, dbname="mysql"))
+    assert type(error) is PermissionDenied
+
+
 def test_account_without_password_login(mysql: Server) -> None:
     """An account whose plugin the server or the client does not have is AccountUnusable."""
     name = new_name()
@@ -533,21 +545,27 @@ def test_driver_misses_a_package(mysql: Server, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_plaintext_where_the_server_wants_tls(server: Server) -> None:
-    """Plaintext to a server that requires TLS is TlsRequired, or refused with a hint about it."""
+    """Plaintext to a server that requires TLS is TlsRequired; MariaDB 10 hides it in a refusal."""
     account = server.administrator
     error = failure_of(server, login_of(server, account.username, account.password, ssl=False))
-    # MariaDB 10 answers 1045, as for a wrong password.
-    assert isinstance(error, TlsRequired | LoginRefused)
+    ((version,),) = server.execute("SELECT VERSION()")
+    assert type(error) is (LoginRefused if version.startswith("10.") else TlsRequired)
     assert '"ssl": false' in error.advice
 
 
-def test_account_that_wants_a_client_certificate(server: Server) -> None:
-    """REQUIRE X509 looks like a wrong password; the hint says so."""
+@pytest.mark.parametrize("case", ["wrong password", "another host", "nobody", "client certificate"])
+def test_refusal_names_all_that_it_may_be(server: Server, case: str) -> None:
+    """What looks like a wrong password is named, and the address that the server sees."""
     name = new_name()
-    create(server, name, PASSWORD, options="REQUIRE X509")
-    error = failure_of(server, login_of(server, name, PASSWORD))
+    options = "REQUIRE X509" if case == "client certificate" else ""
+    if case != "nobody":
+        create(server, name, PASSWORD, "10.%" if case == "another host" else "%", options)
+    login = login_of(server, name, WRONG if case == "wrong password" else PASSWORD)
+    error = failure_of(server, login)
     assert type(error) is LoginRefused
-    assert "X509" in error.advice
+    assert f"'{name}'@'127.0.0.1'" in error.message
+    for each in ("wrong password", "does not exist", "address", "REQUIRE X509"):
+        assert each in error.advice
 
 
 SALT = b"12345678901234567890\0"

@@ -206,6 +206,23 @@ def test_user_may_not_change_another(server: Server) -> None:
     assert accepts(server, other, OLD)
 
 
+def test_hint_about_missing_rights_helps(server: Server) -> None:
+    """An administrator who lacks rights is told statements that give him what he needs."""
+    name, administrator = new_name(), new_name("boss")
+    create(server, name, OLD)
+    create(server, administrator, OLD)
+    with session_of(server, administrator, OLD) as session:
+        with pytest.raises(PermissionDenied) as caught:
+            session.change_password(name, NEW)
+        statements = re.findall(r"GRANT [^;]+ TO '[^;]+(?=;)", caught.value.advice)
+        assert len(statements) == 2
+        for statement in statements:
+            server.execute(statement)
+    with session_of(server, administrator, OLD) as session:
+        session.change_password(name, NEW)
+    assert accepts(server, name, NEW)
+
+
 def test_unknown_user(server: Server) -> None:
     """A user that does not exist is AccountMissing, by name."""
     with administrator_of(server) as session, pytest.raises(AccountMissing, match="nobody-here"):

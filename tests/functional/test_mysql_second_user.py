@@ -17,6 +17,7 @@ from local.servers import Server
 from rotators.mysql.mariadb import MariadbSession
 from rotators.mysql.mariadb_mark import mark_name
 from rotators.mysql.mysql import MysqlSession
+from rotators.mysql.pairs import LONGEST_LIST
 from shared.errors import (
     AccountLocked,
     AccountMissing,
@@ -601,18 +602,45 @@ def test_interrupted_under_a_password_history(mysql: Server) -> None:
     assert world.differences() == []
 
 
-def test_locked_users(world: World) -> None:
-    """Whose turn it is must not be locked; a lock is never changed, and compared."""
-    world.prepare(world.pair.second, ONE)
-    for idle in (world.pair.second, world.pair.first):
-        world.server.execute(f"ALTER USER '{idle}'@'%' ACCOUNT LOCK")
-        with pytest.raises(AccountLocked, match=idle):
-            world.prepare(idle, TWO)
+@pytest.mark.parametrize("rights", [True, False])
+def test_locked_users(world: World, rights: bool) -> None:
+    """A lock of either user stops both turns before anything is made or changed, and says so."""
+    first, second = world.pair.first, world.pair.second
+    world.prepare(second, ONE)
+    for locked in (second, first):
+        world.server.execute(f"ALTER USER '{locked}'@'%' ACCOUNT LOCK")
+        statement = f"ALTER USER '{locked}'@'%' ACCOUNT UNLOCK"
+        for idle in (first, second):
+            with pytest.raises(AccountLocked, match=f"'{locked}'@'%' is locked") as caught:
+                world.prepare(idle, TWO, rights=rights)
+            assert f"{statement}; or do not rotate" in caught.value.advice
         (difference,) = world.differences()
         assert "ACCOUNT" in difference
-        world.server.execute(f"ALTER USER '{idle}'@'%' ACCOUNT UNLOCK")
-    assert accepts(world.server, world.pair.second, ONE)
-    assert accepts(world.server, world.pair.first, FIRST_PASSWORD)
+        world.server.execute(statement)
+    assert accepts(world.server, second, ONE)
+    assert accepts(world.server, first, FIRST_PASSWORD)
+
+
+def test_nothing_is_made_for_a_locked_user(world: World) -> None:
+    """A first user that a DBA has locked gets no second one to go on with."""
+    world.server.execute(f"ALTER USER '{world.pair.first}'@'%' ACCOUNT LOCK")
+    with pytest.raises(AccountLocked, match=world.pair.first):
+        world.prepare(world.pair.second, ONE)
+    with administrator_of(world.server) as session:
+        assert session.ownership(world.pair) is Ownership.MISSING
+
+
+def test_long_lists_are_cut(world: World) -> None:
+    """Of very many differences the first are named, with the number of those that are left out."""
+    zero = world.databases[0]
+    world.prepare(world.pair.second, ONE)
+    for number in range(25):
+        world.server.execute(f"CREATE TABLE `{zero}`.t{number:02} (a INT)")
+        world.grant(f"SELECT ON `{zero}`.t{number:02}", world.pair.second)
+    lines = world.differences(world.pair.first)
+    assert len(lines) == LONGEST_LIST + 1
+    assert f"REVOKE SELECT ON `{zero}`.`t00`" in lines[0]
+    assert lines[-1] == f"and {25 - LONGEST_LIST} more"
 
 
 def test_accounts_for_several_hosts(world: World) -> None:
@@ -901,7 +929,7 @@ def test_name_that_is_too_long(world: World) -> None:
                 session.prepare(pair.second, ONE, pair, rights=True)
                 assert session.differences(pair, pair.second) == []
             else:
-                with pytest.raises(NameTooLong):
+                with pytest.raises(NameTooLong, match="take AWSPENDING off"):
                     session.prepare(pair.second, ONE, pair, rights=True)
 
 
@@ -1049,12 +1077,13 @@ def test_rights_that_mariadbs_administrator_cannot_pass_on(mariadb: Server) -> N
     message = caught.value.message
     second = f"'{world.pair.second}'@'%'"
     for statement in (
-        f"GRANT DELETE HISTORY ON `{zero}`.* TO {second}",
         f"GRANT REPLICATION SLAVE ADMIN ON *.* TO {second}",
         f"GRANT `{world.role}` TO {second}",
     ):
         assert statement in message
-    assert f"GRANT SELECT ON `{zero}`" not in message
+    (missing,) = re.findall(rf"GRANT ([A-Z, ]+) ON `{zero}`\.\* TO {second}", message)
+    assert "DELETE HISTORY" in missing
+    assert "SELECT" not in missing
     with administrator_of(mariadb) as session:
         assert session.ownership(world.pair) is Ownership.MISSING
     # The statements do help.
