@@ -94,10 +94,11 @@ def is_postgresql(opened: socket.socket, seconds: float) -> bool:
     try:
         opened.recv(1, socket.MSG_PEEK)
     except TimeoutError:
-        address = opened.getpeername()[:2]
-        with suppress(OSError), socket.create_connection(address, seconds) as asking:
-            asking.sendall(POSTGRESQL_SSL_REQUEST)
-            return asking.recv(1) in POSTGRESQL_ANSWERS
+        with suppress(OSError):
+            address = opened.getpeername()[:2]
+            with socket.create_connection(address, seconds) as asking:
+                asking.sendall(POSTGRESQL_SSL_REQUEST)
+                return asking.recv(1) in POSTGRESQL_ANSWERS
     except OSError:
         pass
     return False

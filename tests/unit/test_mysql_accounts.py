@@ -1,6 +1,7 @@
 """Hosts, grants, hashes and versions of the MySQL family: the parts that need no server."""
 
 import json
+from collections.abc import Collection
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from rotators.mysql.connection import Account
 from rotators.mysql.hosts import has_wildcard, host_fits, lends, like, patterns_overlap
 from rotators.mysql.mariadb_accounts import Way, count_passwords, identified
 from rotators.mysql.mariadb_mark import mark_name
+from rotators.mysql.mysql import MysqlPairRights
 from rotators.mysql.mysql_accounts import has_conditions, mark_of, marking, version_numbers
 from rotators.mysql.mysql_grants import MysqlRight, implied, read_grants
 from rotators.mysql.password_hashes import fits, native_hash, sha256_crypt
@@ -253,6 +255,25 @@ def test_native_hash() -> None:
     assert native_hash("notagoodpwd") == kept
     assert fits("notagoodpwd", "mysql_native_password", kept.encode())
     assert not fits("x", "mysql_native_password", kept.encode())
+
+
+def test_rights_are_asked_for_once_for_each_set_of_roles() -> None:
+    """What an account may do is kept by the roles that it was asked with, whatever their number."""
+    account, one, other = (Account(name, "%") for name in ("app", "one", "other"))
+    asked = []
+
+    def show_grants(account: Account, active: Collection[Account]) -> set[MysqlRight]:
+        asked.append(active)
+        return {MysqlRight("GRANT", f"RIGHT OF {role.user}", "*.*") for role in active}
+
+    default = {account: {one}}
+    rights = MysqlPairRights({}, default, reads_patterns=True, show_grants=show_grants)
+    for _ in range(2):
+        assert {right.privilege for right in rights.effective(account)} == {"RIGHT OF one"}
+        assert rights.own(account) == set()
+    default[account] = {other}
+    assert {right.privilege for right in rights.effective(account)} == {"RIGHT OF other"}
+    assert asked == [{one}, set(), {other}]
 
 
 def test_mark() -> None:
