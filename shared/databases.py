@@ -14,6 +14,11 @@ ADMINISTRATOR_HINT = (
 )
 
 
+PROOF_SECONDS = 10.0
+"""Longest wait for a login that only shows whether it works: applications may be shut out until it
+is over. What opens a session before anything has changed may wait for a server that wakes up."""
+
+
 class Databases:
     """The ways into the database that a strategy has.
 
@@ -33,11 +38,13 @@ class Databases:
         self._administrators = administrators
         self._default_port = default_port
 
-    def connect(self, rotation: Rotation, login: Login) -> Session:
-        """Log in."""
+    def connect(
+        self, rotation: Rotation, login: Login, deadline: Deadline | None = None
+    ) -> Session:
+        """Log in, in the time that the step has unless ``deadline`` is an earlier one."""
         if not login.tls:
             rotation.facts.plaintext = login.host
-        return self._connect(login, rotation.deadline)
+        return self._connect(login, deadline or rotation.deadline)
 
     def connect_administrator(
         self, rotation: Rotation, login: Login, rotated: Iterable[str] | None = None
@@ -83,7 +90,8 @@ class Databases:
             LoginRefused: It does not.
         """
         try:
-            with self.connect(rotation, login) as session:
+            deadline = rotation.deadline.within(PROOF_SECONDS)
+            with self.connect(rotation, login, deadline) as session:
                 return session.acts_as()
         except DatabaseError as error:
             if error.proves_password and isinstance(error, ServerBusy):

@@ -255,7 +255,10 @@ class AccountLocked(AccountUnusable):
 class PasswordExpired(AccountUnusable):
     """The server wants a new password before it does anything else."""
 
-    hint = "Set the account to PASSWORD EXPIRE NEVER: this rotation takes the place of expiry."
+    hint = (
+        "Name an administrator in the secret's `masterarn`: the new password that he sets ends the "
+        "expiry."
+    )
 
 
 class AccountExpired(AccountUnusable):
