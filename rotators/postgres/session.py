@@ -16,6 +16,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
+from rotators.postgres.connection import Connection
 from rotators.postgres.roles import Difference, RolePair, compare, mark, read_pair
 from shared.deadline import Deadline
 from shared.errors import (
@@ -67,17 +68,16 @@ class PostgresSession(Session):
         connection: Open and in autocommit mode.
         username: Whose session it is.
         deadline: Bounds every statement.
+        database: The rotated secret's, whichever the connection is in.
     """
 
     def __init__(
-        self,
-        connection: psycopg.Connection[tuple[object, ...]],
-        username: str,
-        deadline: Deadline,
+        self, connection: Connection, username: str, deadline: Deadline, database: str
     ) -> None:
         self._connection = connection
         self._username = username
         self._deadline = deadline
+        self._database = database
 
     def close(self) -> None:
         """End the session; its advisory lock goes with it."""
