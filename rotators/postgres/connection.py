@@ -215,6 +215,7 @@ def _attempt(
             pgconn.nonblocking = 1
             connection = Connection(pgconn)
             connection.autocommit = True
+            connection.read_only = False  # whatever default_transaction_read_only says
             connection.prepare_threshold = None
             return connection
         failure = _failure(pgconn, trace)

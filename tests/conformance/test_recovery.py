@@ -279,6 +279,7 @@ def test_failover(lane_on_own_server: LaneOnOwnServer, subject: Subject) -> None
     outcome = rotate(trial, retries=0)
     assert failure_of(outcome) == "ServerReadOnly"
     server.set_read_only(False)
+    lane.oracle.open()
     assert rotate(trial, retries=0, token=outcome.token).succeeded
     require_good_end(trial)
 
