@@ -54,7 +54,6 @@ class Role:
     Attributes:
         name: Its name.
         can_log_in: Whether it has LOGIN.
-        expired: Whether VALID UNTIL is over.
         attributes: Column of pg_roles to value, for the columns in ATTRIBUTES.
         connection_limit: -1 for none.
         valid_until: As text; None for ever.
@@ -63,7 +62,6 @@ class Role:
 
     name: str
     can_log_in: bool
-    expired: bool
     attributes: dict[str, bool]
     connection_limit: int
     valid_until: str | None
@@ -123,7 +121,7 @@ def read_pair(pair: Pair, run: Run, server_version: int) -> RolePair:
     Raises:
         AccountMissing: One of them is not there.
     """
-    roles = {name: read_role(name, run) for name in (pair.first, pair.second)}
+    roles = {name: _read_role(name, run) for name in (pair.first, pair.second)}
     has_options = server_version >= SET_OPTION_SINCE
     becoming = "SET" if has_options else "MEMBER"
     can_become, inherits = run(
@@ -191,9 +189,8 @@ for the role, for the database, for everybody. A role that it may not become is 
 it acts as itself."""
 
 ROLE = """
-SELECT rolcanlogin, coalesce(rolvaliduntil < now(), false), rolconnlimit,
-       nullif(rolvaliduntil, 'infinity')::text, rolsuper, rolcreatedb, rolcreaterole,
-       rolreplication, rolbypassrls
+SELECT rolcanlogin, rolconnlimit, nullif(rolvaliduntil, 'infinity')::text, rolsuper, rolcreatedb,
+       rolcreaterole, rolreplication, rolbypassrls
   FROM pg_roles WHERE rolname = %s
 """
 
@@ -204,34 +201,37 @@ SELECT datname::text, unnest(setconfig) FROM pg_db_role_setting
 """
 
 
-def read_role(name: str, run: Run) -> Role:
-    """Read one role.
-
-    Raises:
-        AccountMissing: It is not there.
-    """
+def _read_role(name: str, run: Run) -> Role:
     found = run(ROLE, name)
     if not found:
         raise AccountMissing(f"There is no role {name}.")
-    can_log_in, expired, limit, until, *attributes = found[0]
+    can_log_in, limit, until, *attributes = found[0]
     settings = {}
     for database, stored in run(SETTINGS, name):
         setting, _, value = stored.partition("=")
         settings[database, setting] = value
     found_attributes = dict(zip(ATTRIBUTES, attributes, strict=True))
-    return Role(name, can_log_in, expired, found_attributes, limit, until, settings)
+    return Role(name, can_log_in, found_attributes, limit, until, settings)
 
 
-def problem_of(role: Role) -> DatabaseError | None:
+def problem_of(name: str, run: Run) -> DatabaseError | None:
     """Say what keeps a role from logging in, whatever its password; None when nothing does."""
-    name = quoted(role.name)
-    if not role.can_log_in:
-        hint = LOGIN_HINT.format(user=name)
-        return AccountLocked(f"Role {role.name} may not log in (NOLOGIN).", hint=hint)
-    if role.expired:
-        hint = f"Set a later date: ALTER ROLE {name} VALID UNTIL 'infinity'."
-        return AccountExpired(f"Role {role.name} was valid until {role.valid_until}.", hint=hint)
+    found = run(PROBLEM, name)
+    if not found:
+        return AccountMissing(f"There is no role {name}.")
+    can_log_in, expired, until = found[0]
+    if not can_log_in:
+        hint = LOGIN_HINT.format(user=quoted(name))
+        return AccountLocked(f"Role {name} may not log in (NOLOGIN).", hint=hint)
+    if expired:
+        hint = f"Set a later date: ALTER ROLE {quoted(name)} VALID UNTIL 'infinity'."
+        return AccountExpired(f"Role {name} was valid until {until}.", hint=hint)
     return None
+
+
+PROBLEM = """
+SELECT rolcanlogin, rolvaliduntil < now(), rolvaliduntil::text FROM pg_roles WHERE rolname = %s
+"""
 
 
 def compare(pair: RolePair) -> list[Difference]:

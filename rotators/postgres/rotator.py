@@ -32,9 +32,9 @@ class PostgresRotator(Rotator):
     def connect(self, login: Login, deadline: Deadline) -> PostgresSession:
         """Log in; see :meth:`shared.rotator.Rotator.connect`.
 
-        An administrator comes to the rotated secret's database, as that secret's user does: there
-        lies the lock (see :meth:`PostgresSession.lock`). One who may not go there works from the
-        database of his own secret, or from ``postgres``: roles belong to all databases alike.
+        An administrator without a database of his own comes to the rotated secret's, as that
+        secret's user does: there lies the lock (see :meth:`PostgresSession.lock`). One who may not
+        go there works from ``postgres``: roles belong to all databases alike.
         """
         database = database_of(login)
         # A user's own: an administrator's login alone can mean another database than its secret.

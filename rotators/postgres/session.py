@@ -26,7 +26,6 @@ from rotators.postgres.roles import (
     mark,
     problem_of,
     read_pair,
-    read_role,
     useless,
 )
 from shared.deadline import Deadline
@@ -117,8 +116,8 @@ class PostgresSession(Session):
         """Take an advisory lock of this database; see :meth:`shared.session.Session.lock`.
 
         The lock keeps out sessions of the same database only. All sessions of a secret come to the
-        database that the secret names, the administrator's too. One who may not go there works,
-        and locks, elsewhere: his deliveries keep each other out, but not the user's own.
+        database that the secret names, the administrator's too. One whose own secret names another,
+        or who may not go there, locks elsewhere: his sessions keep each other out, not the user's.
 
         A function whose network goes away cannot give its lock back: the server does when the
         function's time is over. Without that it would wait for TCP, two hours by default, and
@@ -183,10 +182,7 @@ class PostgresSession(Session):
     def account_problem(self, username: str) -> DatabaseError | None:
         """Look at the role; see :meth:`shared.session.Session.account_problem`."""
         with self._transaction():
-            try:
-                return problem_of(read_role(username, self._run))
-            except AccountMissing as missing:
-                return missing
+            return problem_of(username, self._run)
 
     # SecondUser
 
@@ -240,7 +236,7 @@ class PostgresSession(Session):
         """
         with self._explained(pair.first, pair.second), self._transaction():
             if rights:
-                problem = problem_of(read_role(pair.first, self._run))
+                problem = problem_of(pair.first, self._run)
                 if problem is not None:
                     raise problem
             if rights and self._ownership(pair) is Ownership.MISSING:
