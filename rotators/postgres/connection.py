@@ -88,7 +88,7 @@ TRUST_HINT = "Demand the role's password in pg_hba.conf (hostssl, scram-sha-256)
 DATABASE_HINT = "Let the role in: GRANT CONNECT ON DATABASE {database} TO {user}."
 LOGIN_HINT = "Let the role log in again: ALTER ROLE {user} LOGIN; or stop rotating its secret."
 FOREIGN_PROTOCOL_HINT = (
-    "What answers there does not speak PostgreSQL: check `port` and `engine` in the secret."
+    "Check `port` and `engine` in the secret: what answers there does not speak PostgreSQL."
 )
 
 ClientError = tuple[str, type[DatabaseError], str | None]

@@ -229,6 +229,18 @@ def problem_of(name: str, run: Run) -> DatabaseError | None:
     return None
 
 
+MISSING_RIGHTS = """
+SELECT format('ALTER ROLE %%I CREATEROLE', rolname) FROM pg_roles
+ WHERE rolname = current_user AND NOT (rolcreaterole OR rolsuper)
+UNION ALL
+SELECT format(
+         'GRANT %%I TO %%I WITH ADMIN OPTION, INHERIT FALSE, SET FALSE', rolname, current_user)
+  FROM pg_roles
+ WHERE rolname = ANY(%s) AND NOT pg_has_role(oid, 'MEMBER WITH ADMIN OPTION')
+   AND current_setting('server_version_num')::int >= 160000
+"""
+"""The statements that let the session's role make roles, and alter these."""
+
 PROBLEM = """
 SELECT rolcanlogin, rolvaliduntil < now(), rolvaliduntil::text FROM pg_roles WHERE rolname = %s
 """

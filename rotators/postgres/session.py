@@ -18,8 +18,8 @@ from psycopg import sql
 
 from rotators.postgres.connection import Connection
 from rotators.postgres.roles import (
+    MISSING_RIGHTS,
     ROLE_AT_LOGIN,
-    SET_OPTION_SINCE,
     Difference,
     RolePair,
     compare,
@@ -324,35 +324,12 @@ class PostgresSession(Session):
         except (PermissionDenied, RightsDiffer) as denied:
             missing: list[str] = []
             if self._username not in usernames:
-                with contextlib.suppress(DatabaseError):
-                    missing = self._missing_rights(usernames)
+                with contextlib.suppress(DatabaseError), self._transaction():
+                    missing = [row[0] for row in self._run(MISSING_RIGHTS, list(usernames))]
             if not missing:
                 raise
             hint = f"{MORE_POWERFUL}{'; '.join(missing)}"
             raise type(denied)(denied.message, hint=hint) from None
-
-    def _missing_rights(self, usernames: tuple[str, ...]) -> list[str]:
-        """Return the statements that would let this session's user alter these roles."""
-        with self._transaction():
-            ((name, creates),) = self._run(
-                "SELECT rolname::text, rolcreaterole OR rolsuper FROM pg_roles"
-                " WHERE rolname = current_user"
-            )
-            unadministered = self._run(
-                "SELECT rolname::text FROM pg_roles"
-                " WHERE rolname = ANY(%s) AND NOT pg_has_role(oid, 'MEMBER WITH ADMIN OPTION')"
-                " ORDER BY array_position(%s, rolname::text)",
-                list(usernames),
-                list(usernames),
-            )
-        who = sql.Identifier(name)
-        found: list[sql.Composed] = []
-        if not creates:
-            found.append(sql.SQL("ALTER ROLE {} CREATEROLE").format(who))
-        if self._connection.info.server_version >= SET_OPTION_SINCE:
-            grant = sql.SQL("GRANT {} TO {} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE")
-            found += [grant.format(sql.Identifier(role), who) for (role,) in unadministered]
-        return [self._text(each) for each in found]
 
     def _set_password(self, username: str, password: str) -> None:
         alter = sql.SQL("ALTER ROLE {} PASSWORD {}").format(

@@ -494,10 +494,10 @@ def test_rights_that_the_administrator_lacks(
     assert administrator in error.message
     assert first in error.message
     statements = error.advice.removeprefix("A more powerful role runs: ").split("; ")
-    expected = [f'ALTER ROLE "{administrator}" CREATEROLE']
+    expected = [f"ALTER ROLE {administrator} CREATEROLE"]
     if server.kind == "postgres-18":
         options = "WITH ADMIN OPTION, INHERIT FALSE, SET FALSE"
-        expected.append(f'GRANT "{first}" TO "{administrator}" {options}')
+        expected.append(f"GRANT {first} TO {administrator} {options}")
     assert statements == expected
     assert server.execute("SELECT FROM pg_roles WHERE rolname = %s", [f"{first}_clone"]) == []
     for statement in statements:
@@ -523,7 +523,7 @@ def test_another_administrator(postgres_18: Server, rotating: Rotating) -> None:
     assert type(error) is PermissionDenied
     assert "ADMIN option" in error.message, "PostgreSQL's own detail"
     options = "WITH ADMIN OPTION, INHERIT FALSE, SET FALSE"
-    assert f'GRANT "{first}_clone" TO "{administrator}" {options}' in error.advice
+    assert f"GRANT {first}_clone TO {administrator} {options}" in error.advice
     server.execute(error.advice.removeprefix("A more powerful role runs: "))
     token = secret.label("AWSPENDING")
     assert token is not None
