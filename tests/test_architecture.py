@@ -22,7 +22,7 @@ EVERYTHING = sorted(
 ORDER = [
     # Each module imports only from those in the lines before its own.
     {"errors"},
-    {"model", "deadline", "redaction", "passwords", "tls"},
+    {"model", "deadline", "redaction", "passwords", "tls", "network"},
     {"session", "settings", "store"},
     {"lifecycle", "administrators"},
     {"rotation"},

@@ -9,12 +9,9 @@ ErrorResponse with its code, and shows whether authentication had succeeded befo
 
 import contextlib
 import os
-import queue
 import re
 import select
-import socket
 import tempfile
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +28,6 @@ from shared.errors import (
     DatabaseError,
     HostNameMismatch,
     LoginRefused,
-    NameNotResolved,
     PasswordNotAsked,
     PermissionDenied,
     ServerBusy,
@@ -42,6 +38,7 @@ from shared.errors import (
     Unreachable,
 )
 from shared.model import Login
+from shared.network import resolve
 from shared.tls import Trust
 
 APPLICATION_NAME = "secret-rotation"
@@ -146,44 +143,14 @@ def log_in(login: Login, trust: Trust, deadline: Deadline, database: str) -> Con
     patience = max(CONNECT_SECONDS, deadline.remaining() - CHANGE_SECONDS)
     seconds = deadline.seconds(patience, f"log in to {login.host}")
     end = time.monotonic() + seconds
-    *others, last = resolve(login, min(seconds, CONNECT_SECONDS))
-    share = min(seconds, CONNECT_SECONDS) / (len(others) + 1)
+    reaching = min(seconds, CONNECT_SECONDS)
+    found = resolve(login.host, login.port or DEFAULT_PORT, reaching)
+    *others, last = dict.fromkeys(str(each[4][0]) for each in found)
     for address in others:
         with contextlib.suppress(Unreachable):
-            reached_by = min(time.monotonic() + share, end)
+            reached_by = min(time.monotonic() + reaching / (len(others) + 1), end)
             return _attempt(login, trust, address, database, (reached_by, end))
     return _attempt(login, trust, last, database, (end, end))
-
-
-def resolve(login: Login, seconds: float) -> list[str]:
-    """Return the addresses of the login's host, the system's order kept.
-
-    The system's resolver has no time limit of its own: it is asked by a thread that may be left
-    behind.
-
-    Raises:
-        NameNotResolved: There is none, or DNS did not answer in time.
-    """
-    answer: queue.SimpleQueue[list[str] | Exception] = queue.SimpleQueue()
-
-    def ask() -> None:
-        try:
-            found = socket.getaddrinfo(login.host, None, type=socket.SOCK_STREAM)
-            answer.put(list(dict.fromkeys(str(each[4][0]) for each in found)))
-        except (OSError, UnicodeError) as error:
-            answer.put(error)
-
-    threading.Thread(target=ask, daemon=True).start()
-    where = f"Login of {login.username} at {_address(login)} failed: the name of the host"
-    try:
-        addresses = answer.get(timeout=seconds)
-    except queue.Empty:
-        msg = f"{where} was not resolved within {seconds:.0f} seconds."
-        raise NameNotResolved(msg) from None
-    if isinstance(addresses, Exception):
-        msg = f"{where} was not resolved ({addresses})."
-        raise NameNotResolved(msg)
-    return addresses
 
 
 def _attempt(

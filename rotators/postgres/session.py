@@ -6,9 +6,6 @@ also when the statement fails.
 
 import contextlib
 import hashlib
-import os
-import socket
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, LiteralString
@@ -42,6 +39,7 @@ from shared.errors import (
     StatementFailed,
     Unreachable,
 )
+from shared.network import cut_after
 from shared.session import Lock, Ownership, Pair, Session
 
 TRANSACTION_SECONDS = 15.0
@@ -387,7 +385,7 @@ class PostgresSession(Session):
     def _in_time(self, seconds: float) -> Iterator[None]:
         """Cut the connection when the server, or the way to it, is silent for too long."""
         try:
-            with Watchdog(self._connection.fileno(), seconds):
+            with cut_after(self._connection.fileno(), seconds):
                 yield
         except psycopg.Error as error:
             # Raised by BEGIN, COMMIT or ROLLBACK themselves, or the connection was closed before.
@@ -425,32 +423,3 @@ def _comment(pair: Pair) -> sql.Composed:
     return sql.SQL("COMMENT ON ROLE {} IS {}").format(
         sql.Identifier(pair.second), sql.Literal(mark(pair))
     )
-
-
-class Watchdog:
-    """Cuts a connection whose server has fallen silent.
-
-    A statement's timeout is kept by the server; where the network swallows packets, nobody would
-    end the wait before Lambda kills the function.
-
-    Args:
-        descriptor: The connection's socket.
-        seconds: After which it is cut, unless the ``with`` block has ended.
-    """
-
-    def __init__(self, descriptor: int, seconds: float) -> None:
-        # A descriptor of our own: the connection may close its one while the timer fires.
-        self._socket = socket.socket(fileno=os.dup(descriptor))
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
-
-    def __enter__(self) -> None:
-        self._timer.start()
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._timer.cancel()
-        self._socket.close()
-
-    def _cut(self) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
