@@ -6,6 +6,7 @@ It reads what `ListSecrets` tells, never a secret's value.
 
 import json
 import os
+import shlex
 import time
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -24,11 +25,20 @@ if TYPE_CHECKING:
 NAMESPACE = "SecretRotation"
 
 STUCK_AFTER = timedelta(hours=6)
-"""Secrets Manager has given up its own retries by then."""
+"""Assumed: Secrets Manager has given up its own retries by then. It documents neither how often nor
+how long it repeats a rotation; where it goes on longer, this reports too early."""
 
 OVERDUE_AFTER = timedelta(hours=24)
-"""`NextRotationDate` is the latest date of the next rotation; it stays in the past when that failed
-(API reference of ListSecrets). A day leaves time for a person to have been told by other ways."""
+"""`NextRotationDate` is the latest date of the next rotation; it may lie in the past when that
+failed (API reference of DescribeSecret). A day leaves time for other ways of being told."""
+
+ROTATE = "aws secretsmanager rotate-secret --secret-id {secret}"
+RESTART = (
+    "aws secretsmanager update-secret-version-stage --secret-id {secret} "
+    "--version-stage AWSPENDING --remove-from-version-id {version} && " + ROTATE
+)
+"""Takes AWSPENDING off, then rotates: while AWSPENDING is on a version other than AWSCURRENT's,
+`RotateSecret` is an error (its API reference)."""
 
 
 class Finding(StrEnum):
@@ -38,17 +48,35 @@ class Finding(StrEnum):
     OVERDUE = "SecretsOverdue"
 
 
-ADVICE = {
-    Finding.STUCK: (
-        "A rotation was begun and not finished. Read the function's log for this secret, mend the "
-        "cause, then run `aws secretsmanager rotate-secret --secret-id <ARN>`: it goes on with the "
-        "pending version."
-    ),
-    Finding.OVERDUE: (
-        "The date of its rotation has passed. Read the function's log for this secret, mend the "
-        "cause, then run `aws secretsmanager rotate-secret --secret-id <ARN>`."
-    ),
+SAYS = {
+    Finding.STUCK: "A rotation was begun and not finished.",
+    Finding.OVERDUE: "The date of its rotation has passed.",
 }
+
+
+def advice(finding: Finding, secret: "SecretListEntryTypeDef") -> str:
+    """Say what to do about a finding, ending in a command that can be typed as it stands.
+
+    Args:
+        finding: What was found.
+        secret: About which; as `ListSecrets` gives it.
+    """
+    command, pending = ROTATE, pending_version(secret)
+    if pending is not None:
+        command = RESTART
+    blanks = {"secret": shlex.quote(secret["ARN"]), "version": pending}
+    return (
+        f"{SAYS[finding]} Read the function's log for this secret, mend the cause, then run "
+        f"`{command.format_map(blanks)}`."
+    )
+
+
+def pending_version(secret: "SecretListEntryTypeDef") -> str | None:
+    """Return the version of a rotation that is not complete: AWSPENDING apart from AWSCURRENT."""
+    for version, stages in secret.get("SecretVersionsToStages", {}).items():
+        if "AWSPENDING" in stages and "AWSCURRENT" not in stages:
+            return version
+    return None
 
 
 def findings(secret: "SecretListEntryTypeDef", now: datetime) -> set[Finding]:
@@ -63,11 +91,8 @@ def findings(secret: "SecretListEntryTypeDef", now: datetime) -> set[Finding]:
     if next_rotation is not None and next_rotation + OVERDUE_AFTER < now:
         found.add(Finding.OVERDUE)
     changed = secret.get("LastChangedDate")
-    pending = any(
-        "AWSPENDING" in stages and "AWSCURRENT" not in stages
-        for stages in secret.get("SecretVersionsToStages", {}).values()
-    )
-    if pending and changed is not None and changed + STUCK_AFTER < now:
+    pending = pending_version(secret)
+    if pending is not None and changed is not None and changed + STUCK_AFTER < now:
         found.add(Finding.STUCK)
     return found
 
@@ -102,7 +127,7 @@ def handler(_event: object, _context: "LambdaContext") -> dict[str, int]:
             metrics[finding.value] += 1
             _write(
                 {"level": "WARNING", "secret": secret["ARN"], "finding": finding.value}
-                | {"message": ADVICE[finding]}
+                | {"message": advice(finding, secret)}
             )
     _write(_embedded(metrics, os.environ["STACK_NAME"]))
     return metrics

@@ -1,6 +1,8 @@
 """The scheduled check finds the rotations that did not happen, and no others."""
 
 import json
+import re
+import shlex
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -8,7 +10,15 @@ import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from local.secretsmanager import SecretsManagerService
-from watch.check import ADVICE, OVERDUE_AFTER, STUCK_AFTER, Finding, findings, handler, rotated_by
+from watch.check import (
+    OVERDUE_AFTER,
+    STUCK_AFTER,
+    Finding,
+    advice,
+    findings,
+    handler,
+    rotated_by,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.type_defs import SecretListEntryTypeDef as Secret
@@ -48,10 +58,28 @@ def test_a_secret_is_judged_by_dates_and_labels(secret: "Secret", expected: set[
     assert findings({**changed, **secret}, NOW) == expected
 
 
-def test_every_finding_says_what_to_do() -> None:
-    """The log line of a finding ends in a command."""
-    assert set(ADVICE) == set(Finding)
-    assert all("aws secretsmanager rotate-secret" in advice for advice in ADVICE.values())
+@pytest.mark.parametrize("finding", Finding)
+def test_the_command_for_a_rotation_that_hangs_works_as_it_stands(finding: Finding) -> None:
+    """Typed literally, it takes AWSPENDING off and rotates, for any secret's name."""
+    secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:it's!-AbCdEf"
+    told = advice(
+        finding,
+        {"ARN": secret, "SecretVersionsToStages": {"1": ["AWSCURRENT"], "2": ["AWSPENDING"]}},
+    )
+    (command,) = re.findall("`(.+)`", told)
+    take_off, rotate = (shlex.split(each) for each in command.split(" && "))
+    assert take_off == [
+        *("aws", "secretsmanager", "update-secret-version-stage", "--secret-id", secret),
+        *("--version-stage", "AWSPENDING", "--remove-from-version-id", "2"),
+    ]
+    assert rotate == ["aws", "secretsmanager", "rotate-secret", "--secret-id", secret]
+
+
+@pytest.mark.parametrize("labels", [{}, {"1": ["AWSCURRENT", "AWSPENDING"]}])
+def test_where_nothing_waits_it_is_only_rotated(labels: dict[str, list[str]]) -> None:
+    """There is no label to take off, so the command does not fail at that."""
+    told = advice(Finding.OVERDUE, {"ARN": "arn:secret", "SecretVersionsToStages": labels})
+    assert told.endswith("run `aws secretsmanager rotate-secret --secret-id arn:secret`.")
 
 
 @pytest.fixture
@@ -93,6 +121,9 @@ def test_metrics_and_advice_are_written(
     finding, metrics = (json.loads(line) for line in written.splitlines())
     assert finding["secret"] == stuck
     assert finding["finding"] == "SecretsStuck"
+    token = "00000000-0000-4000-8000-000000000001"
+    assert f"--secret-id {stuck} --version-stage AWSPENDING" in finding["message"]
+    assert f"--remove-from-version-id {token} && aws" in finding["message"]
     (directive,) = metrics["_aws"]["CloudWatchMetrics"]
     assert directive["Dimensions"] == [["stack"]]
     assert {metric["Name"]: metrics[metric["Name"]] for metric in directive["Metrics"]} == counted
