@@ -12,8 +12,9 @@ import pytest
 from local.interpreter import RUNTIME
 from local.lambda_runtime.scratch import FUNCTIONS
 from local.template import ROOT, Function, Template, functions, load
-from shared import errors
+from shared.errors import Remedy
 from shared.model import Step
+from shared.runtime import METRICS_NAMESPACE, SERVICE
 from shared.settings import StrategyName
 from tests.deployment.stack import Stack
 from watch.check import NAMESPACE, Finding
@@ -154,32 +155,51 @@ class TestAlarms:
 
     @pytest.mark.parametrize("name", ALARMS)
     def test_an_alarm_is_heard_and_says_what_to_do(self, name: str) -> None:
-        """Every alarm goes to the topic, and its text names the place to look at."""
+        """Every alarm goes to the topic, and its text, within the API's limit, names the place."""
         alarm = self.ALARMS[name]
         topic = STACK.resolve({"Ref": "Topic"})
-        assert alarm["AlarmActions"] == alarm["OKActions"] == [topic]
-        assert re.search(r"\b(read|raise|Find|Check|find|names|check)\b", alarm["AlarmDescription"])
+        assert alarm["AlarmActions"] == [topic]
+        # That no secret was rotated in plaintext lately is no good news, nor bad.
+        assert alarm.get("OKActions") == (None if name == "Plaintext" else [topic])
+        assert re.search(r"\b([Rr]ead|raise|[Ff]ind|[Cc]heck|names)\b", alarm["AlarmDescription"])
+        assert len(alarm["AlarmDescription"]) <= 1024
 
-    def test_causes_are_errors_that_there_are(self) -> None:
-        """The alarms by cause name classes of the error tree, each in one alarm only."""
-        causes = [
-            cause
+    def test_every_remedy_that_needs_a_person_alarms(self) -> None:
+        """There is one alarm for each remedy of the errors, but for the one that is to wait."""
+        needed = [
+            {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
             for alarm in self.ALARMS.values()
-            for metric in alarm.get("Metrics", ())
-            for cause in re.findall(r"cause = '(\w+)'", metric["Expression"])
+            if alarm.get("MetricName") == "StepFailedByRemedy"
         ]
-        assert len(causes) == len(set(causes)) > 0
-        for cause in causes:
-            assert issubclass(getattr(errors, cause), errors.RotationError)
+        expected = [
+            {"service": SERVICE, "remedy": remedy.value} for remedy in Remedy if remedy != "wait"
+        ]
+        assert sorted(needed, key=str) == sorted(expected, key=str)
+
+    def test_the_functions_metrics_are_those_they_write(self) -> None:
+        """An alarm about a metric of the functions names one that the code counts."""
+        code = (ROOT / "shared" / "runtime.py").read_text()
+        written = set(re.findall(r'_count\("(\w+)"', code))
+        watched = {
+            alarm["MetricName"]
+            for alarm in self.ALARMS.values()
+            if {"Name": "service", "Value": SERVICE} in alarm.get("Dimensions", ())
+        }
+        assert watched == {"StepFailedByRemedy", "Plaintext"} <= written
 
     def test_the_checks_metrics_are_those_it_writes(self) -> None:
         """There is an alarm for each finding, and it goes off too when the check does not run."""
         watched = {
             alarm["MetricName"]: alarm["TreatMissingData"]
             for alarm in self.ALARMS.values()
-            if alarm.get("Namespace") == NAMESPACE
+            if {"Name": "stack", "Value": STACK.name} in alarm.get("Dimensions", ())
         }
         assert watched == dict.fromkeys((finding.value for finding in Finding), "breaching")
+
+    def test_metrics_have_one_namespace(self) -> None:
+        """Functions and check write where the alarms and the dashboard look."""
+        own = {alarm["Namespace"] for alarm in self.ALARMS.values()} - {"AWS/Lambda", "AWS/Events"}
+        assert own == {NAMESPACE} == {METRICS_NAMESPACE}
 
     def test_the_dashboard_is_json(self) -> None:
         """CloudWatch takes the body, and every alarm is on it."""

@@ -1,0 +1,87 @@
+"""Facts about AWS that no linter and no simulator knows, as rules over every transformed template.
+
+Each rule is a function from a template's resources to what breaks it, and has a sample that it must
+object to. Where the facts come from is in docs/aws-facts.md.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.deployment.plain import TEMPLATES, resources
+
+Resources = Mapping[str, Any]
+Rule = Callable[[Resources], Iterator[str]]
+
+
+def of_type(made: Resources, *kinds: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield name and resource of each that is of one of these types."""
+    for name, resource in made.items():
+        if resource["Type"] in kinds:
+            yield name, resource
+
+
+def settled(value: Any) -> Iterator[Any]:  # noqa: ANN401 (what a template holds)
+    """Yield what a list may hold: both branches of each `Fn::If`, but not AWS::NoValue."""
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, dict) and "Fn::If" in one:
+            yield from settled(one["Fn::If"][1:])
+        elif one != {"Ref": "AWS::NoValue"}:
+            yield one
+
+
+def statements(made: Resources) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every statement of every policy, with the name of the resource that has it."""
+    for name, resource in made.items():
+        properties = resource.get("Properties", {})
+        documents = [properties.get("PolicyDocument"), properties.get("KeyPolicy")]
+        documents += [one["PolicyDocument"] for one in settled(properties.get("Policies", []))]
+        for document in filter(None, documents):
+            for statement in settled(document["Statement"]):
+                yield name, statement
+
+
+def as_list(value: object) -> list[Any]:
+    """Return what may stand alone or in a list, as a list."""
+    return value if isinstance(value, list) else [value]
+
+
+def queries(made: Resources) -> Iterator[str]:
+    """CloudWatch's queries know no OR, and an alarm takes no SEARCH: alarms look at metrics."""
+    for name, alarm in of_type(made, "AWS::CloudWatch::Alarm"):
+        if re.search(r"\b(SELECT|SEARCH)\b", json.dumps(alarm["Properties"].get("Metrics", []))):
+            yield name
+
+
+RULES: dict[str, tuple[Rule, Resources]] = {
+    "alarms ask no query": (
+        queries,
+        {
+            "Alarm": {
+                "Type": "AWS::CloudWatch::Alarm",
+                "Properties": {
+                    "Metrics": [{"Expression": "SELECT SUM(a) WHERE b = 'c' OR b = 'd'"}]
+                },
+            }
+        },
+    ),
+}
+"""Each rule with a template that breaks it."""
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_template_keeps_the_rule(template: str, rule: str) -> None:
+    """Nothing in the template, as CloudFormation gets it, breaks the rule."""
+    broken, _ = RULES[rule]
+    assert list(broken(resources(template))) == []
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_objects(rule: str) -> None:
+    """What is wrong is found, and only what is wrong."""
+    broken, sample = RULES[rule]
+    assert list(broken(sample)) == [name for name in sample if not name.startswith("Good")]
