@@ -19,7 +19,14 @@ from local.secretsmanager.errors import DELETED, NOT_FOUND, UNFINISHED, ServiceE
 from local.secretsmanager.keys import AWS_MANAGED, DECRYPT, GENERATE, Keys
 from local.secretsmanager.passwords import random_password
 from local.secretsmanager.schedule import Schedule, Window
-from local.secretsmanager.versions import CURRENT, PENDING, Value, Version, Versions
+from local.secretsmanager.versions import (
+    CURRENT,
+    PENDING,
+    HolderCode,
+    Value,
+    Version,
+    Versions,
+)
 
 Request = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -88,6 +95,7 @@ class Operations:
         stale_reads: How many reads after a write still see what was before it.
         cross_account: Functions must hand the ``RotationToken`` of their rotation back.
         edit_abandons_rotation: A new AWSCURRENT from outside takes AWSPENDING off a rotation.
+        wrong_holder: The code with which a wrong RemoveFromVersionId is refused.
     """
 
     def __init__(
@@ -100,6 +108,7 @@ class Operations:
         stale_reads: int = 0,
         cross_account: bool = False,
         edit_abandons_rotation: bool = True,
+        wrong_holder: HolderCode = "InvalidParameterException",
     ) -> None:
         self.region = region
         self.account = account
@@ -108,6 +117,7 @@ class Operations:
         self.stale_reads = stale_reads
         self.cross_account = cross_account
         self.edit_abandons_rotation = edit_abandons_rotation
+        self.wrong_holder = wrong_holder
         self.secrets: dict[str, Secret] = {}  # by name
         self.keys = Keys()
 
@@ -306,7 +316,8 @@ class Operations:
         secret = self.find(request["SecretId"])
         label = request["VersionStage"]
         remove_from, move_to = request.get("RemoveFromVersionId"), request.get("MoveToVersionId")
-        self.write(secret, secret.versions.move(label, remove_from, move_to))
+        versions = secret.versions.move(label, remove_from, move_to, wrong_holder=self.wrong_holder)
+        self.write(secret, versions)
         return {"ARN": secret.arn, "Name": secret.name}
 
     def list_secret_version_ids(self, request: Request) -> Answer:

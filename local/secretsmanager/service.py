@@ -37,7 +37,7 @@ from local.secretsmanager.rotation import (
     run_steps,
 )
 from local.secretsmanager.validation import validate
-from local.secretsmanager.versions import CURRENT, PENDING, Value, Version
+from local.secretsmanager.versions import CURRENT, PENDING, HolderCode, Value, Version
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -70,6 +70,10 @@ class SecretsManagerService:
         edit_abandons_rotation: A new AWSCURRENT from outside takes AWSPENDING off the version of a
             rotation that is under way (event ``RotationAbandoned``), as the user guide's page on
             CloudTrail says.
+        cleans_up_pending: After a rotation that succeeded, AWSPENDING is taken off the version that
+            was promoted. Public sources disagree about it; functions must bear both.
+        wrong_holder: The code with which a RemoveFromVersionId is refused that is not the label's
+            holder. It is not documented; functions must bear both.
 
     Attributes:
         functions: What carries out an invocation, by the function's ARN.
@@ -93,6 +97,8 @@ class SecretsManagerService:
         cross_account: bool = False,
         test_version: Literal["valueless", "copy"] = "valueless",
         edit_abandons_rotation: bool = True,
+        cleans_up_pending: bool = False,
+        wrong_holder: HolderCode = "InvalidParameterException",
     ) -> None:
         self.region = region
         self.account = account
@@ -100,6 +106,7 @@ class SecretsManagerService:
         self.retries = retries
         self.backoff = backoff
         self.test_version = test_version
+        self.cleans_up_pending = cleans_up_pending
         self.functions: dict[str, Callable[[Event], None]] = {}
         self.events: list[dict[str, Any]] = []
         self.outcomes: list[Outcome] = []
@@ -119,6 +126,7 @@ class SecretsManagerService:
             stale_reads=stale_reads,
             cross_account=cross_account,
             edit_abandons_rotation=edit_abandons_rotation,
+            wrong_holder=wrong_holder,
         )
 
     # -- in process ------------------------------------------------------------------------------
@@ -501,7 +509,7 @@ class SecretsManagerService:
         with self._lock:
             error = steps[-1].error or _left_behind(secret)
             if secret.rotation is not None:
-                self._conclude(secret.rotation, token, succeeded=error is None)
+                self._conclude(secret, secret.rotation, token, succeeded=error is None)
             self._record("RotationFailed" if error else "RotationSucceeded", secret.arn)
             calls = [each for each in self.requests[first:] if each.made_by(invocation)]
             outcome = Outcome(secret.arn, token, steps, attempts, error is None, error, calls)
@@ -514,9 +522,12 @@ class SecretsManagerService:
             labels = secret.versions.labels
             return token in {labels.get(PENDING), labels.get(CURRENT)}
 
-    def _conclude(self, rotation: Rotation, token: str, *, succeeded: bool) -> None:
+    def _conclude(self, secret: Secret, rotation: Rotation, token: str, *, succeeded: bool) -> None:
         rotation.running = None
         if succeeded:
+            if self.cleans_up_pending and secret.versions.labels.get(PENDING) == token:
+                cleaned = secret.versions.move(PENDING, token, None)
+                self._operations.write(secret, cleaned, settled=True)
             rotation.last_rotated = self.now()
             rotation.tokens.pop(token, None)
             if rotation.schedule is not None:

@@ -25,6 +25,9 @@ A rotation begins with a version that has a label and **no value**: reading it i
 :class:`Versions` is immutable; each operation gives a new one. So a reader may be handed an older
 one (reads are eventually consistent), and a refused operation cannot leave half of its effect.
 
+Not documented: the code with which Rule 5 refuses a wrong holder, which is an argument of
+:meth:`Versions.move`.
+
 Not documented, and allowed here because it is the worse of the two for a function that does it:
 moving AWSCURRENT to a version that has no value.
 
@@ -35,7 +38,7 @@ Sources: the API reference of ``PutSecretValue``, ``GetSecretValue`` and
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from local.secretsmanager.errors import ServiceError
 
@@ -46,6 +49,9 @@ PREVIOUS: Final = "AWSPREVIOUS"
 LABELS_PER_VERSION: Final = 20
 VERSIONS_KEPT: Final = 100
 KEPT_FOR: Final = timedelta(hours=24)
+
+HolderCode = Literal["InvalidParameterException", "InvalidRequestException"]
+"""With which code a wrong RemoveFromVersionId is refused. It is documented that it is, not how."""
 
 
 @dataclass(frozen=True)
@@ -161,15 +167,28 @@ class Versions:
             labels={**self.labels, PENDING: version_id},
         )
 
-    def move(self, label: str, remove_from: str | None, move_to: str | None) -> Self:
+    def move(
+        self,
+        label: str,
+        remove_from: str | None,
+        move_to: str | None,
+        *,
+        wrong_holder: HolderCode = "InvalidParameterException",
+    ) -> Self:
         """Move a label, attach a new one, or take one off (``UpdateSecretVersionStage``).
 
         Raises:
-            ServiceError: ``InvalidParameterException`` where ``remove_from`` is not the label's
-                holder (Rule 5) or AWSCURRENT would go away (Rule 4),
-                ``ResourceNotFoundException`` where ``move_to`` is no version.
+            ServiceError: ``wrong_holder`` where ``remove_from`` is not the label's holder,
+                ``InvalidParameterException`` where it is missing (Rule 5) or AWSCURRENT would go
+                away (Rule 4), ``ResourceNotFoundException`` where ``move_to`` is no version.
         """
         holder = self.labels.get(label)
+        if remove_from is not None and remove_from != holder:
+            raise ServiceError(
+                wrong_holder,
+                f"When you move staging label {label}, if you specify RemoveFromVersionId, it must "
+                f"be set to the version that currently has the staging label {label}.",
+            )
         if refusal := _refusal(label, holder, remove_from, move_to):
             raise ServiceError("InvalidParameterException", refusal)
         if move_to is None:
@@ -233,11 +252,6 @@ def _refusal(
     """Say why a label may not be moved so; ``None`` where it may."""
     if remove_from is None and move_to is None:
         return "You must specify RemoveFromVersionId, MoveToVersionId, or both."
-    if remove_from is not None and remove_from != holder:
-        return (
-            f"When you move staging label {label}, if you specify RemoveFromVersionId, it must be "
-            f"set to the version that currently has the staging label {label}."
-        )
     if remove_from is None and holder not in (None, move_to):
         return (
             f"The parameter RemoveFromVersionId can't be empty. Staging label {label} is currently "

@@ -13,6 +13,7 @@ import pytest
 
 from local.secretsmanager import Killed, RotationFailed, SecretsManagerService, ServiceError
 from local.secretsmanager.sample import handler as sample
+from local.secretsmanager.versions import HolderCode
 
 STEPS = ["createSecret", "setSecret", "testSecret", "finishSecret"]
 UNFINISHED = "A previous rotation isn't complete. That rotation will be reattempted."
@@ -81,6 +82,41 @@ def test_a_rotation_is_four_invocations_in_order(
     assert (outcome.succeeded, outcome.attempts, outcome.error) == (True, 1, None)
     assert service.labels(arn)["AWSCURRENT"] == outcome.token
     assert names(service) == ["RotationStarted", "RotationSucceeded"]
+
+
+@pytest.mark.parametrize("cleans_up", [False, True])
+def test_awspending_after_a_success_stays_or_goes(function: Function, cleans_up: bool) -> None:
+    """A promoted version keeps AWSPENDING or loses it; both are ends of a rotation, and go on."""
+    with SecretsManagerService(cleans_up_pending=cleans_up) as service:
+        arn = service.create_secret("app", "first")
+        service.enable_rotation(arn, service.register("function", function))
+        for _ in range(2):
+            token = service.rotate(arn).check().token
+            expected = {"AWSCURRENT", "AWSPENDING"} - ({"AWSPENDING"} if cleans_up else set())
+            assert {label for label, on in service.labels(arn).items() if on == token} == expected
+        assert names(service) == ["RotationStarted", "RotationSucceeded"] * 2
+
+
+@pytest.mark.parametrize("cleans_up", [False, True])
+def test_awspending_of_a_failed_rotation_stays(function: Function, cleans_up: bool) -> None:
+    """Only after a success is anything taken off."""
+    with SecretsManagerService(cleans_up_pending=cleans_up, retries=0) as service:
+        arn = service.create_secret("app", "first")
+        service.enable_rotation(arn, service.register("function", function))
+        function.fail("setSecret", 1)
+        outcome = service.rotate(arn)
+        assert service.labels(arn)["AWSPENDING"] == outcome.token
+
+
+@pytest.mark.parametrize("code", ["InvalidParameterException", "InvalidRequestException"])
+def test_the_code_for_a_wrong_holder_can_be_chosen(code: HolderCode) -> None:
+    """A move that names the wrong version is refused with the code that the service was given."""
+    with SecretsManagerService(wrong_holder=code) as service:
+        arn = service.create_secret("app", "first")
+        with pytest.raises(service.client().exceptions.ClientError, match=code):
+            service.client().update_secret_version_stage(
+                SecretId=arn, VersionStage="AWSCURRENT", RemoveFromVersionId="0" * 32
+            )
 
 
 def test_the_outcome_counts_the_functions_calls_only(

@@ -83,6 +83,24 @@ def test_moves_that_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("remove_from", "move_to", "code"),
+    [
+        ("b", "b", "InvalidRequestException"),
+        ("b", None, "InvalidRequestException"),
+        (None, "b", "InvalidParameterException"),
+        ("a", None, "InvalidParameterException"),
+    ],
+)
+def test_only_a_wrong_holder_has_the_code_that_is_not_known(
+    remove_from: str | None, move_to: str | None, code: str
+) -> None:
+    """A wrong RemoveFromVersionId gets the code that was chosen, a missing one the known code."""
+    versions = put(put(Versions(), "a"), "b", "AWSPENDING")
+    with refused(code, ""):
+        versions.move("AWSCURRENT", remove_from, move_to, wrong_holder="InvalidRequestException")
+
+
+@pytest.mark.parametrize(
     ("remove_from", "move_to", "holder"), [(None, "a", "a"), ("b", "a", "a"), ("b", None, None)]
 )
 def test_custom_labels_are_attached_moved_and_removed(
