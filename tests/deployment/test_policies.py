@@ -335,7 +335,10 @@ class TestFunctions:
         """Lambda may attach the function to the subnets; the function's own code may not."""
         by_code = {"lambda:SourceFunctionArn": stack.arn(f"{rotator}Rotator")}
         for action, resource in (
+            ("ec2:AssignPrivateIpAddresses", INTERFACE),
+            ("ec2:CreateNetworkInterface", INTERFACE),
             ("ec2:DeleteNetworkInterface", INTERFACE),
+            ("ec2:UnassignPrivateIpAddresses", INTERFACE),
             ("ec2:DescribeNetworkInterfaces", "*"),
         ):
             assert self._allows(simulator, stack, rotator, action, resource)

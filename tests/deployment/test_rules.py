@@ -56,6 +56,43 @@ def queries(made: Resources) -> Iterator[str]:
             yield name
 
 
+INTERFACES = {
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:DeleteNetworkInterface",
+    "ec2:UnassignPrivateIpAddresses",
+}
+ANY_INTERFACE = {
+    "*",
+    "arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:*/*",
+}
+"""What passes Lambda's check of the role, which it makes before there is an interface.
+
+Source: Lambda developer guide, "Giving Lambda functions access to resources in an Amazon VPC": for
+DeleteNetworkInterface a unique resource id or all of them, with this ARN as the example. With
+network-interface/* a function is refused: "The provided execution role does not have permissions to
+call DeleteNetworkInterface on EC2" (hashicorp/terraform-provider-aws, issue 20698).
+"""
+
+
+def interfaces(made: Resources) -> Iterator[str]:
+    """Lambda checks that a role may delete and assign whichever interface, before there is one."""
+    for name, statement in statements(made):
+        if statement["Effect"] != "Allow" or not INTERFACES & set(as_list(statement["Action"])):
+            continue
+        for resource in as_list(statement["Resource"]):
+            text = resource["Fn::Sub"] if isinstance(resource, dict) else resource
+            if text not in ANY_INTERFACE:
+                yield name
+                break
+
+
+def _policy(interfaces: str) -> dict[str, Any]:
+    """Return a role's policy that lets it delete these interfaces."""
+    arn = f"arn:${{AWS::Partition}}:ec2:${{AWS::Region}}:${{AWS::AccountId}}:{interfaces}"
+    statement = {"Effect": "Allow", "Action": "ec2:DeleteNetworkInterface"}
+    return {"PolicyDocument": {"Statement": [statement | {"Resource": {"Fn::Sub": arn}}]}}
+
+
 RULES: dict[str, tuple[Rule, Resources]] = {
     "alarms ask no query": (
         queries,
@@ -68,8 +105,21 @@ RULES: dict[str, tuple[Rule, Resources]] = {
             }
         },
     ),
+    "rights to interfaces are not narrowed": (
+        interfaces,
+        {
+            "Role": {
+                "Type": "AWS::IAM::Role",
+                "Properties": {"Policies": [_policy("network-interface/*")]},
+            },
+            "GoodRole": {
+                "Type": "AWS::IAM::Role",
+                "Properties": {"Policies": [_policy("*/*")]},
+            },
+        },
+    ),
 }
-"""Each rule with a template that breaks it."""
+"""Each rule with a template that breaks it; only what begins with Good does not."""
 
 
 @pytest.mark.parametrize("rule", RULES)
