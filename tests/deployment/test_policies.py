@@ -478,17 +478,23 @@ class TestKey:
             principal = f"logs.{REGION}.amazonaws.com"
             assert allowed is self._allows(simulator, stack, action, context, principal)
 
-    @pytest.mark.parametrize("service", ["cloudwatch.amazonaws.com", "events.amazonaws.com"])
-    def test_lets_alarms_and_events_out(
-        self, simulator: Simulator, stack: Stack, service: str
-    ) -> None:
-        """What publishes to the topic may use its key, for this account."""
+    def test_lets_alarms_of_this_account_out(self, simulator: Simulator, stack: Stack) -> None:
+        """CloudWatch may use the topic's key for this account's alarms, and no other service."""
         for action in ("kms:Decrypt", "kms:GenerateDataKey"):
             for account, allowed in ((ACCOUNT, True), ("999999999999", False)):
                 context = {"aws:SourceAccount": account}
+                service = "cloudwatch.amazonaws.com"
                 assert allowed is self._allows(simulator, stack, action, context, service)
             context = {"aws:SourceAccount": ACCOUNT}
             assert not self._allows(simulator, stack, action, context, "s3.amazonaws.com")
+
+    def test_lets_events_out_whatever_they_come_with(
+        self, simulator: Simulator, stack: Stack
+    ) -> None:
+        """EventBridge may use the topic's key without telling an account, as it does."""
+        for action in ("kms:Decrypt", "kms:GenerateDataKey"):
+            assert self._allows(simulator, stack, action, {}, "events.amazonaws.com")
+        assert not self._allows(simulator, stack, "kms:Encrypt", {}, "events.amazonaws.com")
 
     def test_encrypts_the_trail(
         self, simulator: Simulator, stack: Stack, plain_stack: Stack
@@ -516,20 +522,18 @@ class TestKey:
             assert allowed is self._allows(simulator, stack, "kms:Decrypt", context)
 
 
-def test_the_topic_takes_messages_of_this_account_only(simulator: Simulator, stack: Stack) -> None:
-    """Alarms and events of this account are published, over encrypted connections."""
+def test_the_topic_takes_alarms_and_events(simulator: Simulator, stack: Stack) -> None:
+    """Alarms of this account and events are published, over encrypted connections only."""
     topic = str(stack.resolve({"Ref": "Topic"}))
-    secure = {"aws:SecureTransport": "true"}
+    secure, plaintext = {"aws:SecureTransport": "true"}, {"aws:SecureTransport": "false"}
+    own, other = {"aws:SourceAccount": ACCOUNT}, {"aws:SourceAccount": "999999999999"}
     for service, context, allowed in (
-        ("events.amazonaws.com", {"aws:SourceAccount": ACCOUNT, **secure}, True),
-        ("cloudwatch.amazonaws.com", {"aws:SourceAccount": ACCOUNT, **secure}, True),
-        ("events.amazonaws.com", {"aws:SourceAccount": "999999999999", **secure}, False),
-        ("s3.amazonaws.com", {"aws:SourceAccount": ACCOUNT, **secure}, False),
-        (
-            "events.amazonaws.com",
-            {"aws:SourceAccount": ACCOUNT, "aws:SecureTransport": "false"},
-            False,
-        ),
+        ("cloudwatch.amazonaws.com", {**own, **secure}, True),
+        ("cloudwatch.amazonaws.com", {**other, **secure}, False),
+        ("cloudwatch.amazonaws.com", secure, False),
+        ("events.amazonaws.com", secure, True),
+        ("events.amazonaws.com", plaintext, False),
+        ("s3.amazonaws.com", {**own, **secure}, False),
     ):
         assert allowed is simulator.allows(
             service,

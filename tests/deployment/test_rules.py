@@ -86,11 +86,56 @@ def interfaces(made: Resources) -> Iterator[str]:
                 break
 
 
+def _published(condition: dict[str, str] | None) -> dict[str, Any]:
+    """Return the policy of a topic that takes events under a condition."""
+    statement: dict[str, Any] = {"Effect": "Allow", "Principal": {"Service": [EVENTS]}}
+    if condition:
+        statement["Condition"] = condition
+    return {"PolicyDocument": {"Statement": [statement]}}
+
+
 def _policy(interfaces: str) -> dict[str, Any]:
     """Return a role's policy that lets it delete these interfaces."""
     arn = f"arn:${{AWS::Partition}}:ec2:${{AWS::Region}}:${{AWS::AccountId}}:{interfaces}"
     statement = {"Effect": "Allow", "Action": "ec2:DeleteNetworkInterface"}
     return {"PolicyDocument": {"Statement": [statement | {"Resource": {"Fn::Sub": arn}}]}}
+
+
+EVENTS = "events.amazonaws.com"
+
+
+def events(made: Resources) -> Iterator[str]:
+    """EventBridge gives topics and their keys none of the keys that a Condition asks for.
+
+    So wherever something is published to a topic, a statement without Condition lets it, in the
+    topic's policy and in its key's. Sources: EventBridge user guide, "Using resource-based
+    policies"; SNS developer guide, "Managing encryption keys": aws:SourceAccount, aws:SourceArn and
+    aws:SourceOrgID are "not supported for EventBridge-to-encrypted topics".
+    """
+    policies = ("AWS::SNS::TopicPolicy", "AWS::KMS::Key")
+    targets = [
+        target["Arn"]["Ref"]
+        for _, rule in of_type(made, "AWS::Events::Rule")
+        for target in rule["Properties"]["Targets"]
+        if "Ref" in target["Arn"]
+    ]
+    if not any(made[target]["Type"] == "AWS::SNS::Topic" for target in targets):
+        return
+    for name, resource in of_type(made, *policies):
+        let = [
+            statement
+            for _, statement in statements({name: resource})
+            if statement["Effect"] == "Allow"
+            and EVENTS in as_list(_principals(statement).get("Service"))
+        ]
+        if not let or any("Condition" in statement for statement in let):
+            yield name
+
+
+def _principals(statement: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the principals of a statement by kind."""
+    named = statement["Principal"]
+    return named if isinstance(named, dict) else {}
 
 
 RULES: dict[str, tuple[Rule, Resources]] = {
@@ -116,6 +161,18 @@ RULES: dict[str, tuple[Rule, Resources]] = {
                 "Type": "AWS::IAM::Role",
                 "Properties": {"Policies": [_policy("*/*")]},
             },
+        },
+    ),
+    "EventBridge publishes without condition": (
+        events,
+        {
+            "TopicPolicy": {"Type": "AWS::SNS::TopicPolicy", "Properties": _published({"a": "b"})},
+            "GoodTopicPolicy": {"Type": "AWS::SNS::TopicPolicy", "Properties": _published(None)},
+            "GoodRule": {
+                "Type": "AWS::Events::Rule",
+                "Properties": {"Targets": [{"Arn": {"Ref": "GoodTopic"}}]},
+            },
+            "GoodTopic": {"Type": "AWS::SNS::Topic"},
         },
     ),
 }
