@@ -212,40 +212,10 @@ class TestAlarms:
         assert sorted(shown) == sorted(STACK.arn(name) for name in self.ALARMS)
 
 
-class TestSecrets:
-    """The secrets that the stack makes."""
-
-    STACK = Stack(
-        PostgresHost="db.example",
-        PostgresUsername="app",
-        PostgresAdministratorSecretArn="arn:aws:secretsmanager:eu-central-1:123456789012:secret:a",
-        MysqlHost="db.example",
-        MysqlUsername="app",
-        MysqlAdministratorSecretArn="arn:aws:secretsmanager:eu-central-1:123456789012:secret:a",
-    )
-
-    @pytest.mark.parametrize("engine", ["Postgres", "Mysql"])
-    def test_a_secret_is_json_that_its_rotator_takes(self, engine: str) -> None:
-        """All fields are there, the port is a number, and names are quoted."""
-        properties = self.STACK.resources[f"{engine}Secret"]["Properties"]
-        generated = properties["GenerateSecretString"]
-        value = json.loads(generated["SecretStringTemplate"])
-        assert set(value) == {"engine", "host", "port", "dbname", "username", "masterarn"}
-        assert isinstance(value["port"], int)
-        assert generated["GenerateStringKey"] == "password"
-
-    @pytest.mark.parametrize("engine", ["Postgres", "Mysql"])
-    def test_a_schedule_waits_for_all_that_it_sets_off(self, engine: str) -> None:
-        """Rotation is tested at once, so permission and policy have to stand before."""
-        schedule = self.STACK.resources[f"{engine}Schedule"]
-        assert set(schedule["DependsOn"]) == {f"{engine}Permission", f"{engine}Policy"}
-        assert schedule["Properties"]["RotateImmediatelyOnUpdate"] is False
-
-    def test_nothing_that_holds_credentials_goes_with_the_stack(self) -> None:
-        """Secrets and the key that opens them stay when the stack is deleted or changed."""
-        for name in ("PostgresSecret", "MysqlSecret", "Key"):
-            assert RESOURCES[name]["DeletionPolicy"] == "Retain"
-            assert RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
+def test_nothing_that_holds_credentials_goes_with_the_stack() -> None:
+    """The key that opens secrets stays when the stack is deleted or changed."""
+    assert RESOURCES["Key"]["DeletionPolicy"] == "Retain"
+    assert RESOURCES["Key"]["UpdateReplacePolicy"] == "Retain"
 
 
 def _statements(document: Template) -> list[Template]:
