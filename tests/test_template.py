@@ -212,12 +212,6 @@ class TestAlarms:
         assert sorted(shown) == sorted(STACK.arn(name) for name in self.ALARMS)
 
 
-def test_nothing_that_holds_credentials_goes_with_the_stack() -> None:
-    """The key that opens secrets stays when the stack is deleted or changed."""
-    assert RESOURCES["Key"]["DeletionPolicy"] == "Retain"
-    assert RESOURCES["Key"]["UpdateReplacePolicy"] == "Retain"
-
-
 def _statements(document: Template) -> list[Template]:
     """Return the statements of a policy document, looked into Fn::If."""
     return [one["Fn::If"][1] if "Fn::If" in one else one for one in document["Statement"]]

@@ -86,6 +86,19 @@ def interfaces(made: Resources) -> Iterator[str]:
                 break
 
 
+def retention(made: Resources) -> Iterator[str]:
+    """Secrets and keys outlive their stack, but not a stack that never came up.
+
+    A creation that is rolled back would otherwise leave them, and their price, at every try.
+    Source: CloudFormation user guide, "DeletionPolicy attribute"; UpdateReplacePolicy has no such
+    value.
+    """
+    for name, resource in of_type(made, "AWS::SecretsManager::Secret", "AWS::KMS::Key"):
+        kept = resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")
+        if kept != ("RetainExceptOnCreate", "Retain"):
+            yield name
+
+
 def _published(condition: dict[str, str] | None) -> dict[str, Any]:
     """Return the policy of a topic that takes events under a condition."""
     statement: dict[str, Any] = {"Effect": "Allow", "Principal": {"Service": [EVENTS]}}
@@ -173,6 +186,25 @@ RULES: dict[str, tuple[Rule, Resources]] = {
                 "Properties": {"Targets": [{"Arn": {"Ref": "GoodTopic"}}]},
             },
             "GoodTopic": {"Type": "AWS::SNS::Topic"},
+        },
+    ),
+    "secrets and keys are kept": (
+        retention,
+        {
+            "Secret": {
+                "Type": "AWS::SecretsManager::Secret",
+                "DeletionPolicy": "RetainExceptOnCreate",
+            },
+            "Key": {
+                "Type": "AWS::KMS::Key",
+                "DeletionPolicy": "Retain",
+                "UpdateReplacePolicy": "Retain",
+            },
+            "GoodKey": {
+                "Type": "AWS::KMS::Key",
+                "DeletionPolicy": "RetainExceptOnCreate",
+                "UpdateReplacePolicy": "Retain",
+            },
         },
     ),
 }
