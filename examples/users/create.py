@@ -3,30 +3,42 @@
 Rotation changes the passwords of users that exist. These examples start with an empty database, so
 something has to make the users: this does, with the rights of an ordinary application, and leaves a
 user alone that is there already. Deleting the stack deletes no user.
+
+It also writes into a secret, once, when the stack is created, what only the stack knows: the
+database's address and the administrator's ARN. Inside GenerateSecretString these would be worth a
+new password at every change, and a SecretTargetAttachment takes them out again when it is deleted.
 """
 
 import json
 import urllib.request
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import psycopg
-import pymysql
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from botocore.config import Config
 
 from shared.tls import Trust
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 CONNECT_SECONDS = 10
 
 
+@cache
+def _client() -> "SecretsManagerClient":
+    """Return a client that gives up in time to answer CloudFormation, which waits much longer."""
+    config = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+    return boto3.client("secretsmanager", config=config)
+
+
 @dataclass(frozen=True)
 class Secret:
-    """What both secrets hold; the database's coordinates come from the attachment."""
+    """What both secrets hold."""
 
     engine: str
     host: str
@@ -43,8 +55,7 @@ class Secret:
             botocore.exceptions.ClientError: It may not be read.
             KeyError: A field is missing; the name is the error's text.
         """
-        client = boto3.client("secretsmanager")
-        value = json.loads(client.get_secret_value(SecretId=arn)["SecretString"])
+        value = _value(arn)
         return cls(
             engine=value["engine"],
             host=value["host"],
@@ -55,8 +66,32 @@ class Secret:
         )
 
 
+def _value(arn: str) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(_client().get_secret_value(SecretId=arn)["SecretString"])
+    return value
+
+
+def write_missing(arn: str, fields: "Mapping[str, str]") -> None:
+    """Write fields into a secret that it does not have; what it has stays as it is.
+
+    Args:
+        arn: The secret's.
+        fields: As CloudFormation hands them over, all texts; ``port`` becomes a number.
+    """
+    known = {name: int(text) if name == "port" else text for name, text in fields.items()}
+    value = _value(arn)
+    if known.keys() <= value.keys():
+        return
+    _client().put_secret_value(SecretId=arn, SecretString=json.dumps({**known, **value}))
+
+
 def make_postgres_user(administrator: Secret, user: Secret, trust: Trust) -> None:
     """Make a role that may log in and make its own tables."""
+    # Only here: whatever is wrong with a driver, CloudFormation gets an answer.
+    import psycopg  # noqa: PLC0415
+    from psycopg import sql  # noqa: PLC0415
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415
+
     coordinates = make_conninfo(
         host=administrator.host,
         port=administrator.port,
@@ -86,6 +121,8 @@ def make_postgres_user(administrator: Secret, user: Secret, trust: Trust) -> Non
 
 def make_mysql_user(administrator: Secret, user: Secret, trust: Trust) -> None:
     """Make an account for any host that may do in its schema what an application does."""
+    import pymysql  # noqa: PLC0415 (as psycopg)
+
     connection = pymysql.connect(
         host=administrator.host,
         port=administrator.port,
@@ -107,12 +144,28 @@ def make_mysql_user(administrator: Secret, user: Secret, trust: Trust) -> None:
 ENGINES = {"postgres": make_postgres_user, "mysql": make_mysql_user, "mariadb": make_mysql_user}
 
 
-def handler(event: dict[str, Any], context: "LambdaContext") -> None:
-    """Answer CloudFormation: make the user on create and update, do nothing on delete.
+def carry_out(kind: str, properties: "Mapping[str, Any]") -> None:
+    """Do what a request asks for.
 
     Args:
-        event: The request; ``ResourceProperties`` has ``SecretArn`` and
-            ``AdministratorSecretArn``.
+        kind: ``Create``, ``Update`` or ``Delete``.
+        properties: ``SecretArn``; ``Fields``, which are written into the secret on create;
+            ``AdministratorSecretArn``, who makes the secret's user on create and update, where
+            there is a user to make.
+    """
+    if kind == "Create":
+        write_missing(properties["SecretArn"], properties["Fields"])
+    if kind != "Delete" and "AdministratorSecretArn" in properties:
+        user = Secret.read(properties["SecretArn"])
+        administrator = Secret.read(properties["AdministratorSecretArn"])
+        ENGINES[user.engine](administrator, user, Trust(properties.get("CaFile")))
+
+
+def handler(event: dict[str, Any], context: "LambdaContext") -> None:
+    """Answer CloudFormation, whatever happens.
+
+    Args:
+        event: The request; ``ResourceProperties`` as :func:`carry_out` takes them.
         context: Names the log, for the reason of a failure.
     """
     properties = event["ResourceProperties"]
@@ -122,10 +175,7 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> None:
         **{key: event[key] for key in ("StackId", "RequestId", "LogicalResourceId")},
     }
     try:
-        if event["RequestType"] != "Delete":
-            user = Secret.read(properties["SecretArn"])
-            administrator = Secret.read(properties["AdministratorSecretArn"])
-            ENGINES[user.engine](administrator, user, Trust(properties.get("CaFile")))
+        carry_out(event["RequestType"], properties)
     except Exception as error:  # noqa: BLE001 (CloudFormation waits an hour without an answer)
         # Only the kind of error: its text may quote a statement.
         print(type(error).__name__)  # noqa: T201 (standard output is a function's log)

@@ -99,6 +99,36 @@ def retention(made: Resources) -> Iterator[str]:
             yield name
 
 
+def generated(made: Resources) -> Iterator[str]:
+    """Nothing but literals makes a password: any change there makes another one, which is live.
+
+    Source: CloudFormation's reference of AWS::SecretsManager::Secret, GenerateSecretString.
+    """
+    for name, secret in of_type(made, "AWS::SecretsManager::Secret"):
+        properties = secret["Properties"].get("GenerateSecretString", {})
+        if not all(isinstance(value, str | int | bool) for value in properties.values()):
+            yield name
+
+
+def attachments(made: Resources) -> Iterator[str]:
+    """Deleting a SecretTargetAttachment takes host and port out of the secret, by PutSecretValue.
+
+    So deleting a stack would damage each secret that it keeps.
+    """
+    yield from (name for name, _ in of_type(made, "AWS::SecretsManager::SecretTargetAttachment"))
+
+
+def custom_resources(made: Resources) -> Iterator[str]:
+    """A custom resource that does not answer holds its stack for an hour, unless a time is given.
+
+    Source: CloudFormation's reference of AWS::CloudFormation::CustomResource, ServiceTimeout.
+    """
+    for name, resource in made.items():
+        custom = resource["Type"].startswith(("Custom::", "AWS::CloudFormation::CustomResource"))
+        if custom and int(resource["Properties"].get("ServiceTimeout", 3600)) > 300:
+            yield name
+
+
 def _published(condition: dict[str, str] | None) -> dict[str, Any]:
     """Return the policy of a topic that takes events under a condition."""
     statement: dict[str, Any] = {"Effect": "Allow", "Principal": {"Service": [EVENTS]}}
@@ -205,6 +235,30 @@ RULES: dict[str, tuple[Rule, Resources]] = {
                 "DeletionPolicy": "RetainExceptOnCreate",
                 "UpdateReplacePolicy": "Retain",
             },
+        },
+    ),
+    "passwords are made of literals": (
+        generated,
+        {
+            "Secret": {
+                "Type": "AWS::SecretsManager::Secret",
+                "Properties": {"GenerateSecretString": {"SecretStringTemplate": {"Fn::Sub": "a"}}},
+            },
+            "GoodSecret": {
+                "Type": "AWS::SecretsManager::Secret",
+                "Properties": {"GenerateSecretString": {"PasswordLength": 32}},
+            },
+        },
+    ),
+    "secrets are not attached": (
+        attachments,
+        {"Attachment": {"Type": "AWS::SecretsManager::SecretTargetAttachment"}},
+    ),
+    "custom resources have a time limit": (
+        custom_resources,
+        {
+            "User": {"Type": "Custom::DatabaseUser", "Properties": {}},
+            "GoodUser": {"Type": "Custom::DatabaseUser", "Properties": {"ServiceTimeout": 180}},
         },
     ),
 }
