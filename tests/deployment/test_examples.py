@@ -154,6 +154,14 @@ def test_an_example_forces_encryption(kind: str) -> None:
     assert template["Parameters"]["RotateOnDeploy"]["Default"] == "false"
 
 
+@pytest.mark.parametrize("kind", STRATEGIES)
+def test_a_first_deployment_can_be_rolled_back(kind: str) -> None:
+    """RDS refuses to delete a protected database, and the stack would hang in ROLLBACK_FAILED."""
+    database = load(ROOT / "examples" / f"{kind}.yaml")["Resources"]["Database"]
+    assert database["Properties"]["DeletionProtection"] is False
+    assert database["DeletionPolicy"] == "Snapshot"
+
+
 def test_nested_stacks_get_parameters_that_there_are() -> None:
     """What an example hands to the rotation stack are parameters of its template."""
     known = set(load()["Parameters"])
