@@ -140,8 +140,7 @@ def test_the_environment_file_of_sam_names_functions_and_their_variables() -> No
     given = json.loads((ROOT / "events" / "environment.json").read_text())
     assert set(given) == set(ROTATORS)
     for name, variables in given.items():
-        known = {*ROTATORS[name].environment, "AWS_ENDPOINT_URL_SECRETS_MANAGER"}
-        assert set(variables) <= known
+        assert set(variables) <= set(ROTATORS[name].environment)
 
 
 class TestAlarms:
