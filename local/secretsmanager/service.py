@@ -19,7 +19,7 @@ import boto3
 from local.secretsmanager.errors import RotationFailed, ServiceError
 from local.secretsmanager.faults import Faults, Loss, OnRequest
 from local.secretsmanager.interception import INTERCEPTION
-from local.secretsmanager.keys import Keys
+from local.secretsmanager.keys import Keys, Trial
 from local.secretsmanager.log import Request, RequestLog, caller_of
 from local.secretsmanager.operations import OPERATIONS, Operations, Rotation, Secret
 from local.secretsmanager.rotation import (
@@ -74,6 +74,8 @@ class SecretsManagerService:
             was promoted. Public sources disagree about it; functions must bear both.
         wrong_holder: The code with which a RemoveFromVersionId is refused that is not the label's
             holder. It is not documented; functions must bear both.
+        key_trial: What the trial of a customer's key names as SecretARN when a secret is made: its
+            own, or RequestToValidateKeyAccess. Public sources disagree; policies must allow both.
 
     Attributes:
         functions: What carries out an invocation, by the function's ARN.
@@ -99,6 +101,7 @@ class SecretsManagerService:
         edit_abandons_rotation: bool = True,
         cleans_up_pending: bool = False,
         wrong_holder: HolderCode = "InvalidParameterException",
+        key_trial: Trial = "arn",
     ) -> None:
         self.region = region
         self.account = account
@@ -127,6 +130,7 @@ class SecretsManagerService:
             cross_account=cross_account,
             edit_abandons_rotation=edit_abandons_rotation,
             wrong_holder=wrong_holder,
+            key_trial=key_trial,
         )
 
     # -- in process ------------------------------------------------------------------------------
@@ -481,7 +485,12 @@ class SecretsManagerService:
     def _rotate_secret(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Start a rotation, or its test, and answer at once (``RotateSecret``)."""
         secret = self._operations.find(request["SecretId"])
-        token = request.get("ClientRequestToken") or str(uuid4())
+        token = request.get("ClientRequestToken")
+        if not token:
+            raise ServiceError(
+                "InvalidParameterException",
+                "You must provide a ClientRequestToken value. We recommend a UUID-type value.",
+            )
         rotation = self._operations.planned_rotation(secret, request)
         self._require_function(rotation.function_arn)
         wanted = self._operations.start_rotation(secret, rotation, token)
@@ -528,7 +537,7 @@ class SecretsManagerService:
             if self.cleans_up_pending and secret.versions.labels.get(PENDING) == token:
                 cleaned = secret.versions.move(PENDING, token, None)
                 self._operations.write(secret, cleaned, settled=True)
-            rotation.last_rotated = self.now()
+            rotation.last_rotated, rotation.missed = self.now(), None
             rotation.tokens.pop(token, None)
             if rotation.schedule is not None:
                 rotation.next_window = rotation.schedule.next_window(self.now())
@@ -578,6 +587,7 @@ class SecretsManagerService:
             self._ahead += max(opens - self.now(), timedelta(0))
             with self._lock:
                 if rotation.schedule is not None:
+                    rotation.missed = rotation.missed or rotation.next_window
                     rotation.next_window = rotation.schedule.next_window(opens)
                 token = secret.versions.pending()
             outcomes.append(self.rotate(secret.arn, token))

@@ -424,6 +424,32 @@ def test_due_rotations_fire_as_time_passes(function: Function) -> None:
         assert service.now() == start + timedelta(hours=26)
 
 
+def test_the_next_rotations_date_stays_in_the_past_until_one_succeeds(function: Function) -> None:
+    """After a failed rotation its date stays, window after window, so that it can be noticed."""
+    start = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
+    with SecretsManagerService(clock=lambda: start, retries=0) as service:
+        arn = service.create_secret("app", "first")
+        rules = {"ScheduleExpression": "rate(1 day)"}
+        service.enable_rotation(arn, service.register("function", function), rules)
+
+        def told() -> datetime:
+            return service.client().describe_secret(SecretId=arn)["NextRotationDate"]
+
+        missed = told()
+        function.fail("setSecret", 2)
+        assert [each.succeeded for each in service.advance(timedelta(days=2))] == [False, False]
+        assert told() == missed < service.now()
+        assert [each.succeeded for each in service.advance(timedelta(days=1))] == [True]
+        assert told() > service.now()
+
+
+def test_a_raw_request_to_rotate_needs_its_token(service: SecretsManagerService, arn: str) -> None:
+    """SDKs and the CLI make a token; a request without one is refused, and rotates nothing."""
+    with pytest.raises(ServiceError, match=r"^InvalidParameterException: "):
+        service.handle("RotateSecret", {"SecretId": arn})
+    assert list(service.labels(arn)) == ["AWSCURRENT"]
+
+
 def test_the_schedule_reattempts_an_unfinished_rotation(
     service: SecretsManagerService, function: Function, arn: str
 ) -> None:
