@@ -88,7 +88,7 @@ class Stack:
             resource["Properties"]["PolicyDocument"]
             for resource in self.resources.values()
             if resource["Type"] == "AWS::IAM::ManagedPolicy"
-            and self.resolve({"Ref": role}) in resource["Properties"]["Roles"]
+            and self.resolve({"Ref": role}) in resource["Properties"].get("Roles", ())
         ]
         return own + attached
 

@@ -358,6 +358,30 @@ class TestFunctions:
         }
 
 
+@pytest.mark.parametrize("key", ["", OTHER_KEY])
+def test_readers_get_the_key_and_no_secret(simulator: Simulator, key: str) -> None:
+    """Whoever has the reader's policy may decrypt through Secrets Manager, and nothing else.
+
+    Which secrets a reader gets, another policy says; this one is what it needs besides.
+    """
+    stack = Stack(KeyArn=key) if key else Stack()
+    policies = [stack.policy("ReaderPolicy")]
+    for action, resource, context, allowed in (
+        ("kms:Decrypt", key or stack.arn("Key"), {**SECRETS_MANAGER, **OF_SECRET}, True),
+        ("kms:Decrypt", key or stack.arn("Key"), OF_SECRET, False),
+        ("kms:GenerateDataKey", key or stack.arn("Key"), {**SECRETS_MANAGER, **OF_SECRET}, False),
+        ("secretsmanager:GetSecretValue", SECRET, {}, False),
+    ):
+        assert allowed is simulator.allows(
+            ANYBODY,
+            action,
+            resource,
+            context,
+            identity_policies=policies,
+            resource_policy=OPEN_KEY if ":key/" in resource else None,
+        )
+
+
 def test_the_check_lists_secrets_and_reads_none(simulator: Simulator, stack: Stack) -> None:
     """The scheduled check sees names and dates, and no value."""
     role = stack.arn("WatchRole")
@@ -422,10 +446,14 @@ class TestKey:
         self, simulator: Simulator, stack: Stack, action: str
     ) -> None:
         """Through the service and for a secret of the account; the check of access included."""
-        check = {f"{CONTEXT}SecretVersionId": "RequestToValidateKeyAccess"}
+        placeholder = "RequestToValidateKeyAccess"
+        check = {f"{CONTEXT}SecretVersionId": placeholder}
         for context, allowed in (
             ({**SECRETS_MANAGER, **OF_SECRET}, True),
             ({**SECRETS_MANAGER, **OF_SECRET, **check}, True),
+            # Which of the two the service names when a secret is made, public sources disagree.
+            ({**SECRETS_MANAGER, f"{CONTEXT}SecretARN": placeholder, **check}, True),
+            ({f"{CONTEXT}SecretARN": placeholder, **check}, False),
             ({**SECRETS_MANAGER, f"{CONTEXT}SecretARN": FOREIGN_SECRET}, False),
             (OF_SECRET, False),
             (SECRETS_MANAGER, False),
