@@ -187,13 +187,17 @@ class TestAlarms:
         assert watched == {"StepFailedByRemedy", "Plaintext"} <= written
 
     def test_the_checks_metrics_are_those_it_writes(self) -> None:
-        """There is an alarm for each finding, and it goes off too when the check does not run."""
+        """There is an alarm for each finding, which tells too when the check does not run.
+
+        An alarm begins without data, so a fresh deployment sends nothing; missing data later does.
+        """
         watched = {
-            alarm["MetricName"]: alarm["TreatMissingData"]
+            alarm["MetricName"]: (alarm["TreatMissingData"], alarm.get("InsufficientDataActions"))
             for alarm in self.ALARMS.values()
             if {"Name": "stack", "Value": STACK.name} in alarm.get("Dimensions", ())
         }
-        assert watched == dict.fromkeys((finding.value for finding in Finding), "breaching")
+        told = ("missing", [STACK.resolve({"Ref": "Topic"})])
+        assert watched == dict.fromkeys((finding.value for finding in Finding), told)
 
     def test_metrics_have_one_namespace(self) -> None:
         """Functions and check write where the alarms and the dashboard look."""
