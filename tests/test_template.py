@@ -3,7 +3,6 @@
 import importlib
 import json
 import re
-import tomllib
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -72,12 +71,22 @@ def test_a_rotator_brings_its_requirements(function: Function) -> None:
     assert "--hash=sha256:" in requirements
 
 
-def test_the_rotators_have_the_same_settings() -> None:
-    """What an operator sets holds for every engine."""
-    first, *others = (
-        RESOURCES[name]["Properties"]["Environment"]["Variables"] for name in ROTATORS
-    )
-    assert all(other == first for other in others)
+TWINS = {"Postgres": "Mysql", "postgres": "mysql", "PostgreSQL": "MySQL"}
+
+
+@pytest.mark.parametrize("name", [name for name in RESOURCES if name.startswith("Postgres")])
+def test_what_one_engine_has_the_other_has(name: str) -> None:
+    """All that is made for an engine's function is the same for both, names aside."""
+    mine = json.dumps(RESOURCES[name])
+    for one, other in TWINS.items():
+        mine = mine.replace(one, other)
+    expected = json.loads(mine)
+    twin = RESOURCES[name.replace("Postgres", "Mysql")]
+    if name == "PostgresRotator":  # says which databases it is for
+        expected["Properties"].pop("Description")
+        twin = twin | {"Properties": {**twin["Properties"]}}
+        twin["Properties"].pop("Description")
+    assert twin == expected
 
 
 def test_every_setting_that_the_code_reads_is_a_parameter() -> None:
@@ -102,16 +111,6 @@ def test_the_runtime_is_the_one_that_artefacts_are_proven_with() -> None:
     assert TEMPLATE["Globals"]["Function"]["Runtime"] == runtime
     assert layer["Metadata"]["BuildMethod"] == runtime
     assert layer["Properties"]["CompatibleRuntimes"] == [runtime]
-
-
-def test_the_version_is_the_projects() -> None:
-    """What the Serverless Application Repository shows is the version in pyproject.toml."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    published = TEMPLATE["Metadata"]["AWS::ServerlessRepo::Application"]
-    assert published["SemanticVersion"] == project["version"]
-    assert published["Name"] == project["name"]
-    for file in ("LicenseUrl", "ReadmeUrl"):
-        assert (ROOT / published[file]).is_file()
 
 
 def test_there_is_an_event_for_every_step_of_every_engine() -> None:
@@ -141,6 +140,26 @@ def test_the_environment_file_of_sam_names_functions_and_their_variables() -> No
     assert set(given) == set(ROTATORS)
     for name, variables in given.items():
         assert set(variables) <= set(ROTATORS[name].environment)
+
+
+def test_names_fit_whatever_the_stack_is_called() -> None:
+    """A stack's name has up to 128 characters; what is made of it stays within each API's limit."""
+    made = Stack(None, "s" * 128, TrailLogsManagementEvents="no").resources
+    limits = {
+        ("AWS::SNS::Topic", "DisplayName"): 100,
+        ("AWS::KMS::Alias", "AliasName"): 256,
+        ("AWS::Logs::LogGroup", "LogGroupName"): 512,
+        ("AWS::Serverless::LayerVersion", "LayerName"): 140,
+        ("AWS::CloudWatch::Dashboard", "DashboardName"): 255,
+        ("AWS::CloudTrail::Trail", "TrailName"): 128,
+        ("AWS::IAM::Role", "Description"): 1000,
+        ("AWS::IAM::ManagedPolicy", "Description"): 1000,
+        ("AWS::CloudWatch::Alarm", "AlarmDescription"): 1024,
+    }
+    for (kind, name), limit in limits.items():
+        texts = [each["Properties"][name] for each in made.values() if each["Type"] == kind]
+        assert texts
+        assert max(map(len, texts)) <= limit, (kind, name)
 
 
 class TestAlarms:

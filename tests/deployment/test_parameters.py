@@ -98,8 +98,12 @@ def test_every_default_stands() -> None:
 
 
 def test_there_are_few_parameters() -> None:
-    """Whoever deploys for the first time has to read no more than this."""
-    assert len(load()["Parameters"]) <= 28
+    """Whoever deploys for the first time finds the six to think about in the first group."""
+    template = load()
+    first, *_ = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    assert len(first["Parameters"]) == 6
+    assert list(template["Parameters"])[:6] == first["Parameters"], "`sam deploy --guided` asks so"
+    assert len(template["Parameters"]) <= 28
 
 
 SCHEDULES = [
