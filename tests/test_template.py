@@ -115,7 +115,7 @@ def test_the_runtime_is_the_one_that_artefacts_are_proven_with() -> None:
 
 def test_there_is_an_event_for_every_step_of_every_engine() -> None:
     """`make invoke` and `sam local invoke` find an event whichever step is looked at."""
-    names = {re.sub(r"(?<!^)(?=[A-Z])", "-", step).lower() for step in Step}
+    names = {re.sub(r"(?<!^)(?=[A-Z])", "-", step).lower() for step in Step} | {"attach"}
     assert {path.stem for path in EVENTS} == {
         f"{engine}-{name}" for engine in FUNCTIONS for name in names
     }
@@ -127,9 +127,11 @@ def test_an_event_is_what_secrets_manager_sends(path: Path) -> None:
     event = json.loads(path.read_text())
     engine, _, step = path.stem.partition("-")
     assert set(event) == {"Step", "SecretId", "ClientRequestToken"}
-    assert Step(event["Step"]).lower() == step.replace("-", "")
+    # Attaching tests the rotation: testSecret alone, on a version that never got a value.
+    name = f"{engine}-attached" if step == "attach" else engine
+    assert Step(event["Step"]).lower() == step.replace("-", "").replace("attach", "testsecret")
     assert re.fullmatch(
-        rf"arn:aws:secretsmanager:.+:secret:example/{engine}-\w{{6}}", event["SecretId"]
+        rf"arn:aws:secretsmanager:.+:secret:example/{name}-\w{{6}}", event["SecretId"]
     )
     assert 32 <= len(event["ClientRequestToken"]) <= 64
 
