@@ -40,7 +40,7 @@ def test_the_events_of_an_engine_rotate_its_secret(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", FUNCTIONS)
 def test_the_event_of_attaching_tests_and_changes_nothing(kind: str) -> None:
-    """testSecret alone, as RotateImmediately=false has it, succeeds and leaves all as it was."""
+    """Alone, as RotateImmediately=false has it, testSecret succeeds and leaves all as it was."""
     function = functions(load())[FUNCTIONS[kind]]
     with scratch(kind, lambda more: from_repository(function, more)) as scene:
         before, labels = scene.service.value(scene.secret), scene.service.labels(scene.secret)
