@@ -17,6 +17,7 @@ RESTART = re.compile(
 """Takes AWSPENDING off, then rotates. While AWSPENDING is on a version other than AWSCURRENT's,
 `RotateSecret` alone is an error, whatever its parameters (API reference of RotateSecret)."""
 HEALTHY = {
+    "CONTRIBUTING.md": ["aws secretsmanager rotate-secret --secret-id app/postgres"],
     "README.md": ["aws secretsmanager rotate-secret --secret-id <ARN of Reports>"],
     "docs/deploy.md": ["aws secretsmanager rotate-secret --secret-id <ARN> --rotation-lambda-arn"],
 }
