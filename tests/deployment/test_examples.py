@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.lambda_runtime import LambdaRuntime
+from local.lambda_runtime import FunctionError, LambdaRuntime
 from local.secretsmanager import SecretsManagerService
 from local.servers import start
 from local.template import ROOT, load
@@ -80,13 +80,25 @@ def test_the_custom_resource_makes_a_user_once(
             for kind_of_request in ("Create", "Update", "Delete"):
                 runtime.invoke(about_user | {"RequestType": kind_of_request})
             assert server.logs_in("shop", "first-Password-1")
+            written = [each for each in service.requests if each.operation == "PutSecretValue"]
+            assert len(written) == 2, "one for each secret, on its first creation"
+            known = {"host": server.host, "port": server.port, "masterarn": administrator}
+            assert json.loads(service.value(secret)) == user | known
             broken = about_user["ResourceProperties"] | {"SecretArn": "no-such-secret"}  # type: ignore[operator]
             runtime.invoke(about_user | {"RequestType": "Create", "ResourceProperties": broken})
             assert "first-Password-1" not in runtime.log
-        written = [each for each in service.requests if each.operation == "PutSecretValue"]
-        assert len(written) == 2, "one for each secret, on its first creation"
-        known = {"host": server.host, "port": server.port, "masterarn": administrator}
-        assert json.loads(service.value(secret)) == user | known
+            told = runtime.invoke({"LogIn": secret, "CaFile": str(server.ca_file)})
+            assert told == {"user": {"postgres": "shop", "mysql": "shop@%"}[kind]}
+            service.handle(
+                "PutSecretValue",
+                {
+                    "SecretId": secret,
+                    "ClientRequestToken": "0" * 32,
+                    "SecretString": service.value(secret).replace("first-", "wrong-"),
+                },
+            )
+            with pytest.raises(FunctionError):
+                runtime.invoke({"LogIn": secret, "CaFile": str(server.ca_file)})
     assert [answer["Status"] for answer in received] == ["SUCCESS"] * 5 + ["FAILED"]
     assert [answer["PhysicalResourceId"] for answer in received[:2]] == [administrator, secret]
 
