@@ -139,9 +139,10 @@ def test_an_event_is_what_secrets_manager_sends(path: Path) -> None:
 def test_the_environment_file_of_sam_names_functions_and_their_variables() -> None:
     """`sam local invoke --env-vars` ignores what the template does not have."""
     given = json.loads((ROOT / "events" / "environment.json").read_text())
-    assert set(given) == set(ROTATORS)
+    assert set(given) == set(functions(TEMPLATE))
     for name, variables in given.items():
-        assert set(variables) <= set(ROTATORS[name].environment)
+        declared = RESOURCES[name]["Properties"]["Environment"]["Variables"]
+        assert set(variables) <= set(declared)
 
 
 def test_names_fit_whatever_the_stack_is_called() -> None:

@@ -111,7 +111,8 @@ def handler(_event: object, _context: "LambdaContext") -> dict[str, int]:
     """Check all secrets of the functions in WATCHED_FUNCTIONS (ARNs, with spaces between).
 
     Writes one log line for each finding and one with the metrics, in CloudWatch's embedded metric
-    format, for the dimension ``stack`` from STACK_NAME.
+    format, for the dimension ``stack`` from STACK_NAME. SECRETS_MANAGER_ENDPOINT, where it is not
+    empty, is another endpoint than the Region's.
 
     Returns:
         The metrics.
@@ -156,4 +157,5 @@ def _write(line: Mapping[str, object]) -> None:
 def _client() -> "SecretsManagerClient":
     """Return the one client of this execution environment."""
     config = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard"})
-    return boto3.client("secretsmanager", config=config)
+    endpoint = os.environ.get("SECRETS_MANAGER_ENDPOINT") or None
+    return boto3.client("secretsmanager", endpoint_url=endpoint, config=config)

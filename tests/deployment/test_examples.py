@@ -167,6 +167,30 @@ def test_an_example_forces_encryption(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", STRATEGIES)
+def test_what_makes_users_logs_like_the_rotation(kind: str) -> None:
+    """Its log group ends, is encrypted, and is one of those that the key's policy lets logs use.
+
+    The policy names the groups of the rotation's own stack, whose name stands in its stack id.
+    """
+    resources = load(ROOT / "examples" / f"{kind}.yaml")["Resources"]
+    group = resources["MakeUsersLogs"]["Properties"]
+    assert group["KmsKeyId"] == {"Fn::GetAtt": ["Rotation", "Outputs.KeyArn"]}
+    assert group["RetentionInDays"] == 90
+    stack_name = {"Fn::Select": [1, {"Fn::Split": ["/", {"Ref": "Rotation"}]}]}
+    name = {"Fn::Sub": ["/aws/lambda/${Stack}/MakeUsers", {"Stack": stack_name}]}
+    assert group["LogGroupName"] == name
+    makes = resources["MakeUsers"]["Properties"]
+    assert makes["LoggingConfig"] == {"LogGroup": {"Ref": "MakeUsersLogs"}}
+    statement = next(
+        one
+        for one in load()["Resources"]["Key"]["Properties"]["KeyPolicy"]["Statement"]
+        if one.get("Sid") == "EncryptLogs"
+    )
+    allowed = statement["Condition"]["ArnLike"]["kms:EncryptionContext:aws:logs:arn"]["Fn::Sub"]
+    assert allowed.endswith(":log-group:/aws/lambda/${AWS::StackName}/*")
+
+
+@pytest.mark.parametrize("kind", STRATEGIES)
 def test_a_first_deployment_can_be_rolled_back(kind: str) -> None:
     """RDS refuses to delete a protected database, and the stack would hang in ROLLBACK_FAILED."""
     database = load(ROOT / "examples" / f"{kind}.yaml")["Resources"]["Database"]

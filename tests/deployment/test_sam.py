@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from local.lambda_runtime.scratch import FUNCTIONS
-from local.stage import PORT
+from local.secretsmanager import SecretsManagerService
+from local.stage import PORT, Stage
 from local.template import ROOT, functions, load
 from tests.deployment.plain import TEMPLATES
 from tests.deployment.sam import ask
@@ -30,6 +31,15 @@ def test_every_default_survives_being_saved(template: str) -> None:
     assert ask("saved_and_read", given) == given
 
 
+def test_the_check_in_a_container_watches_the_stages_functions(
+    invoked: dict[str, dict[str, Any]],
+) -> None:
+    """`sam local invoke Watch` finds the secrets that `make stage` has attached."""
+    stage = Stage(SecretsManagerService(), {})
+    watched = invoked["Watch"]["environment"]["WATCHED_FUNCTIONS"].split()
+    assert watched == [stage.function_of(kind) for kind in FUNCTIONS]
+
+
 def test_what_does_not_survive_is_noticed() -> None:
     """A value that ends in a backslash is mangled, and takes its neighbour along."""
     given = {"ExcludeCharacters": "/@\"'\\", "ExcludeNumbers": "false"}
@@ -43,7 +53,7 @@ def invoked() -> dict[str, dict[str, Any]]:
     return answer
 
 
-@pytest.mark.parametrize("name", FUNCTIONS.values())
+@pytest.mark.parametrize("name", functions(load()))
 def test_a_function_in_a_container_talks_to_the_local_endpoint(
     invoked: dict[str, dict[str, Any]], name: str
 ) -> None:
@@ -53,11 +63,12 @@ def test_a_function_in_a_container_talks_to_the_local_endpoint(
     """
     environment = invoked[name]["environment"]
     assert environment["SECRETS_MANAGER_ENDPOINT"] == f"http://127.0.0.1:{PORT}"
-    assert environment["DATABASE_CA_FILE"] == "/var/task/local-ca.pem"
     assert invoked[name]["network"] == "host", "the endpoint listens on this machine's loopback"
+    if name != "Watch":
+        assert environment["DATABASE_CA_FILE"] == "/var/task/local-ca.pem"
 
 
-@pytest.mark.parametrize("name", FUNCTIONS.values())
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS.values())))
 def test_a_function_in_a_container_is_what_was_built(
     invoked: dict[str, dict[str, Any]], name: str
 ) -> None:

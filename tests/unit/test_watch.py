@@ -14,6 +14,7 @@ from watch.check import (
     OVERDUE_AFTER,
     STUCK_AFTER,
     Finding,
+    _client,
     advice,
     findings,
     handler,
@@ -127,3 +128,23 @@ def test_metrics_and_advice_are_written(
     (directive,) = metrics["_aws"]["CloudWatchMetrics"]
     assert directive["Dimensions"] == [["stack"]]
     assert {metric["Name"]: metrics[metric["Name"]] for metric in directive["Metrics"]} == counted
+
+
+@pytest.mark.parametrize(
+    ("named", "asked"),
+    [
+        ("", "https://secretsmanager.eu-central-1.amazonaws.com"),
+        ("http://127.0.0.1:4566", "http://127.0.0.1:4566"),
+    ],
+)
+def test_the_check_asks_the_endpoint_that_is_named(
+    monkeypatch: pytest.MonkeyPatch, named: str, asked: str
+) -> None:
+    """An empty variable, as the template has it, is the Region's endpoint."""
+    monkeypatch.setenv("SECRETS_MANAGER_ENDPOINT", named)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    _client.cache_clear()
+    client = _client()
+    assert client.meta.endpoint_url == asked
+    client.close()
+    _client.cache_clear()
