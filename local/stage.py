@@ -112,7 +112,7 @@ class Keys:
     """Tells whether Enter was pressed; where there is no terminal, it never is."""
 
     def __init__(self) -> None:
-        self._open = True
+        self._open = sys.stdin is not None  # None where a shell has closed it
 
     def pressed(self, seconds: float, stopped: Event) -> bool:
         """Wait so long for Enter, or for the end of the stage."""

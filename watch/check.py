@@ -100,10 +100,16 @@ def findings(secret: "SecretListEntryTypeDef", now: datetime) -> set[Finding]:
 def rotated_by(
     client: "SecretsManagerClient", functions: Collection[str]
 ) -> Iterator["SecretListEntryTypeDef"]:
-    """Yield the secrets whose rotation is on and done by one of these functions, by ARN."""
+    """Yield the secrets whose rotation is on and done by one of these functions, by ARN.
+
+    A secret that names a version or an alias of a function is not the function's to rotate (ADR 8),
+    and is among them: its rotations fail, which somebody has to hear of.
+    """
     for page in client.get_paginator("list_secrets").paginate():
         for secret in page["SecretList"]:
-            if secret.get("RotationEnabled") and secret.get("RotationLambdaARN") in functions:
+            # arn:aws:lambda:<Region>:<account>:function:<name>, then perhaps :<alias>
+            named = ":".join(secret.get("RotationLambdaARN", "").split(":")[:7])
+            if secret.get("RotationEnabled") and named in functions:
                 yield secret
 
 

@@ -103,6 +103,16 @@ def test_only_secrets_of_the_stacks_functions_are_looked_at(
     assert found == [f"secret-{number:03}" for number in range(120) if number % 3 == 1]
 
 
+def test_a_secret_that_names_an_alias_is_looked_at_too(service: SecretsManagerService) -> None:
+    """The function may not rotate it, which is what the check is there to tell."""
+    function = "arn:aws:lambda:eu-central-1:123456789012:function:postgres"
+    with service:
+        for name, named in (("plain", function), ("alias", f"{function}:live"), ("other", "x")):
+            service.enable_rotation(service.create_secret(name, "{}"), named)
+        found = [secret["Name"] for secret in rotated_by(service.client(), {function})]
+    assert found == ["plain", "alias"]
+
+
 def test_metrics_and_advice_are_written(
     service: SecretsManagerService,
     monkeypatch: pytest.MonkeyPatch,
