@@ -130,7 +130,7 @@ class Administrators:
             port=address.port,
             username=found.username,
             password=found.password,
-            # Where a lock holds in one database only, all sessions of a secret come to the same one.
+            # Where a lock holds in one database only, all sessions of a secret come to that one.
             # His own is in the document, for engines that need none.
             dbname=login.dbname,
             # Never weaker than the administrator's own secret asks for.
