@@ -21,11 +21,14 @@ from typing import Any, NoReturn
 from unittest.mock import patch
 
 import boto3
+from botocore.config import Config
 
 from local.secretsmanager.rotation import Context
 
 FUNCTION_NAME = "rotator"
 LONGEST_PACKET = 131_072
+READ_TIMEOUT_VARIABLE = "KIT_READ_TIMEOUT"
+"""Names a variable: seconds that the SDK waits for an answer, where they are to be others."""
 
 
 def main(handler_name: str, descriptor: int) -> int:
@@ -38,6 +41,7 @@ def main(handler_name: str, descriptor: int) -> int:
     """
     channel = socket.socket(fileno=descriptor)
     _keep_client()
+    _wait_briefly()
     module, _, attribute = handler_name.rpartition(".")
     handler = getattr(importlib.import_module(module), attribute)
     gc.collect()
@@ -65,7 +69,10 @@ def _keep_client() -> None:
     from shared.runtime import CLIENT_CONFIG  # noqa: PLC0415 - the one thing taken from there
 
     make: Any = boto3.client
-    kept = make("secretsmanager", config=CLIENT_CONFIG)
+    config = CLIENT_CONFIG
+    if seconds := os.environ.get(READ_TIMEOUT_VARIABLE):
+        config = config.merge(Config(read_timeout=float(seconds)))
+    kept = make("secretsmanager", config=config)
 
     def client(name: str, **options: Any) -> object:  # noqa: ANN401 - boto3's own signature
         if name == "secretsmanager" and not options.get("endpoint_url"):
@@ -73,6 +80,14 @@ def _keep_client() -> None:
         return make(name, **options)
 
     patch("boto3.client", client).start()
+
+
+def _wait_briefly() -> None:
+    """Wait for the lock as long as the variable says."""
+    from shared import strategies  # noqa: PLC0415 - until the function reads the variable itself
+
+    if (seconds := os.environ.get("ROTATION_LOCK_SECONDS")) and hasattr(strategies, "LOCK_SECONDS"):
+        strategies.LOCK_SECONDS = float(seconds)
 
 
 def _serve(handler: Any, channel: socket.socket) -> NoReturn:  # noqa: ANN401 - any handler
