@@ -40,17 +40,20 @@ node-environment:
 demo: setup ## watch PostgreSQL, MySQL and MariaDB passwords rotate on real servers
 	@$(PYTHON_HERE) -m local.demo
 
-.PHONY: test test-deploy test-matrix test-all coverage
-test: setup ## the tests, under ten minutes
+.PHONY: test test-deploy test-sample test-matrix test-all coverage
+test: setup ## the tests, under eight minutes
 	@$(PYTHON_HERE) -m pytest -m "not matrix and not deploy"
 
 test-deploy: setup build lambda-environment node-environment ## the built functions, the template and its policies
 	@$(PYTHON_HERE) -m pytest -m deploy
 
-test-matrix: setup ## the long matrices only
-	@$(PYTHON_HERE) -m pytest -m matrix
+test-sample: setup ## the engines, versions and strategies that `make test` leaves out
+	@$(PYTHON_HERE) -m pytest -m "matrix and not deploy"
 
-test-all: setup build lambda-environment node-environment ## everything, the long matrices too
+test-matrix: setup ## every crash and every pause, for hours; writes docs/failure-modes.md
+	@$(PYTHON_HERE) -m tests.kit.failure_modes --write
+
+test-all: setup build lambda-environment node-environment ## every test; test-matrix measures besides
 	@$(PYTHON_HERE) -m pytest
 
 coverage: setup ## the tests once more, with a report of what they do not reach

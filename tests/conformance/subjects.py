@@ -15,11 +15,11 @@ QUICK = frozenset(
         Subject("mariadb", "alternating-users", administrator=True),
     }
 )
-"""Every engine and every strategy; what else there is runs in `make test-all`."""
+"""Every engine and every strategy; what else there is runs in `make test-sample`."""
 
 
 def with_subjects(subjects: Iterable[Subject] = SUBJECTS) -> pytest.MarkDecorator:
-    """Parametrise a test with subjects, those that are not quick being marked as a matrix."""
+    """Parametrise a test with subjects, those that are not quick for `make test-sample`."""
     return pytest.mark.parametrize(
         "subject",
         [

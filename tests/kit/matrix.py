@@ -67,6 +67,7 @@ class Report:
     Attributes:
         kills: How many functions were killed.
         holds: How many were held.
+        in_the_middle: How many of these were let go in the middle of another delivery.
         rotations: How many rotations ended well after all.
         wrong: What was wrong, each with where.
         passwords: All passwords that were in use.
@@ -75,6 +76,7 @@ class Report:
 
     kills: int = 0
     holds: int = 0
+    in_the_middle: int = 0
     rotations: int = 0
     storms: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -85,6 +87,7 @@ class Report:
         """Take another report in."""
         self.kills += other.kills
         self.holds += other.holds
+        self.in_the_middle += other.in_the_middle
         self.rotations += other.rotations
         self.storms += other.storms
         self.wrong += other.wrong
@@ -143,15 +146,20 @@ def boundaries_of(lane: Lane) -> Boundaries:
     return Boundaries(first=passed[0], later=passed[2])
 
 
-def chains_of(boundaries: Boundaries, every: int = 1) -> Iterator[Chain]:
+def chains_of(boundaries: Boundaries, every: int = 1, offset: int = 0) -> Iterator[Chain]:
     """Yield the chains that kill at every boundary, or at every tenth, say.
 
     A sample takes its boundaries from all channels, and goes both ways of recovery in turn.
+
+    Args:
+        boundaries: Of a healthy rotation.
+        every: 1 for all of them, 10 for every tenth.
+        offset: The first one.
     """
     longest = max(len(boundaries.first), len(boundaries.later))
-    for index in range(every // 2, longest, every):
+    for turn, index in enumerate(range(offset, longest, every)):
         kills = [each[index] if index < len(each) else None for each in _both(boundaries)]
-        chosen = list(Recovery) if every == 1 else [list(Recovery)[index // every % 2]]
+        chosen = list(Recovery) if every == 1 else [list(Recovery)[turn % 2]]
         for recovery in chosen:
             yield Chain(kills[0], kills[1], recovery)
 

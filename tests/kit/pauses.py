@@ -26,10 +26,9 @@ one of a later one, after the user's rights have changed.
 """
 
 import threading
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import product
 from typing import cast
 from uuid import uuid4
 
@@ -52,6 +51,9 @@ STEP_OF_THE_MIDDLE = 7
 
 LOCK_IS_HELD = "LockTimeout"
 """What another delivery may end with while one is held that has the lock."""
+
+SHOWN = 4
+"""So many findings of one pause are told."""
 
 AWS_LABELS = frozenset({"AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"})
 
@@ -96,8 +98,9 @@ class PauseChain(Task):
             if phase == "later":
                 trial.change_rights()
             if pause is not None:
-                found = _Scene(trial, pause).play(report)
-                report.wrong += [f"{phase} rotation {pause}: {each}" for each in found]
+                found = _Scene(trial, pause, report).play()
+                if found:
+                    report.wrong.append(f"{phase} rotation {pause}: {_shortened(found)}")
             if report.wrong:
                 return  # what comes of it later says nothing
             report.wrong += [f"{phase} rotation, one more: {each}" for each in trial.rotate()]
@@ -107,29 +110,41 @@ class PauseChain(Task):
 def pauses_of(boundaries: Boundaries, every: int = 1, offset: int = 0) -> Iterator[PauseChain]:
     """Yield the chains that hold a delivery at every boundary, or at every tenth, say.
 
-    Whole, each boundary is held in each way and let go in both; in a sample, the ways take turns.
+    Whole, each boundary is held in each way: in one of the two rotations the delivery is let go
+    after the other's end, in the other one in its middle. In a sample, the ways take turns.
+
+    Args:
+        boundaries: Of a healthy rotation.
+        every: 1 for all of them, 10 for every tenth.
+        offset: The first one.
     """
-    ways = [*product(Way, (False, True))]
+    ways = list(Way)
     longest = max(len(boundaries.first), len(boundaries.later))
-    for turn, index in enumerate(range(offset % every, longest, every)):
-        chosen = range(len(ways)) if every == 1 else [(turn + offset) % len(ways)]
-        for number in chosen:
+    for turn, index in enumerate(range(offset, longest, every)):
+        chosen = ways if every == 1 else [ways[turn % len(ways)]]
+        for way in chosen:
+            in_the_middle = (turn + ways.index(way)) % 2 == 0
+            # Elsewhere in a later rotation of a sample, so that it is not the same pause again.
+            other = way if every == 1 else ways[(turn + 1) % len(ways)]
             yield PauseChain(
-                _pause(boundaries.first, index, *ways[number]),
-                _pause(boundaries.later, index, *ways[(number + 3) % len(ways)]),
+                _pause(boundaries.first, index, way, in_the_middle=in_the_middle),
+                _pause(boundaries.later, index, other, in_the_middle=not in_the_middle),
             )
 
 
 def _pause(
-    boundaries: tuple[Boundary, ...],
-    index: int,
-    way: Way,
-    in_the_middle: bool,
+    boundaries: tuple[Boundary, ...], index: int, way: Way, *, in_the_middle: bool
 ) -> Pause | None:
     if index >= len(boundaries):
         return None
     middle = boundaries[(index * STEP_OF_THE_MIDDLE + 3) % len(boundaries)]
     return Pause(boundaries[index], way, middle if in_the_middle else None)
+
+
+def _shortened(wrong: Sequence[str]) -> str:
+    """Return the first findings in one line: what is wrong stays so at every boundary after it."""
+    rest = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+    return "; ".join(wrong[:SHOWN]) + rest
 
 
 class _Delivery(threading.Thread):
@@ -181,15 +196,16 @@ class _Watch:
 class _Scene:
     """A delivery that is held, and all that follows."""
 
-    def __init__(self, trial: Trial, pause: Pause) -> None:
+    def __init__(self, trial: Trial, pause: Pause, report: Report) -> None:
         self._trial = trial
         self._pause = pause
+        self._report = report
         self._lane = cast("TwinLane", trial.lane)
         self._watch = _Watch(trial)
         self._token = str(uuid4())
         self._wrong: list[str] = []
 
-    def play(self, report: Report) -> list[str]:
+    def play(self) -> list[str]:
         """Hold it, let the world move on, let it go; return what is wrong."""
         lane, trial = self._lane, self._trial
         lane.settle()
@@ -202,7 +218,7 @@ class _Scene:
             while not lane.tripwire.held.wait(0.01):
                 if delivery.over.is_set() and not lane.tripwire.held.wait(1):
                     return [f"this rotation has no such boundary: {delivery.error}"]
-            report.holds += 1
+            self._report.holds += 1
             outcome = self._go_on(delivery)
             before = self._state()
             self._let_go(delivery)
@@ -212,7 +228,7 @@ class _Scene:
             lane.tripwire.let_go()
             delivery.join(END_SECONDS)
         lane.settle()
-        report.rotations += outcome.succeeded
+        self._report.rotations += outcome.succeeded
         self._wrong += lane.tripwire.seen_wrong
         if delivery.error is not None and not isinstance(delivery.error, FunctionFailed):
             self._wrong.append(f"the held delivery: {delivery.error}")
@@ -263,6 +279,7 @@ class _Scene:
 
     def _in_the_middle(self, delivery: _Delivery, *, over: bool) -> None:
         """Let the held one go while the other one stands still, for a while."""
+        self._report.in_the_middle += 1
         before = self._state()
         self._lane.tripwire.let_go()
         if delivery.over.wait(HEAD_START_SECONDS) and over:
