@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from local.servers import Server
-from tests.conformance.subjects import with_subjects
+from tests.conformance.subjects import every, with_subjects
 from tests.kit.boundaries import Channel
 from tests.kit.failure_modes import MATRIX, Proof, code_of, passwords_in, prove
 from tests.kit.lane import Lane
@@ -16,12 +16,8 @@ from tests.kit.pairs import SUBJECTS, Subject
 
 ServerOf = Callable[[str], Server]
 
-ALWAYS_WHOLE, *OTHERS = SUBJECTS
-"""The one of which even the quick run kills at every boundary."""
-
-EVERY = 10
-"""Of the others, every tenth, beginning with another one for each; `make test-matrix` kills at all.
-"""
+ALWAYS_WHOLE, *_ = SUBJECTS
+"""The one of which `make test-sample` kills at every boundary."""
 
 
 def require_nothing_lost(proof: Proof) -> None:
@@ -30,6 +26,7 @@ def require_nothing_lost(proof: Proof) -> None:
     assert proof.report.kills > 0
 
 
+@pytest.mark.matrix
 @pytest.mark.timeout(900)
 def test_every_boundary_of_one_strategy(prepared_server_of: ServerOf, tmp_path: Path) -> None:
     """A user that changes its own password on PostgreSQL survives a kill at every boundary."""
@@ -41,13 +38,13 @@ def test_every_boundary_of_one_strategy(prepared_server_of: ServerOf, tmp_path: 
 
 
 @pytest.mark.timeout(900)
-@with_subjects(OTHERS)
+@with_subjects()
 def test_sample_of_boundaries(
     prepared_server_of: ServerOf, tmp_path: Path, subject: Subject
 ) -> None:
     """Every engine and strategy survives kills at a sample of boundaries, and a storm of kills."""
     server = prepared_server_of(subject.kind)
-    proof = prove(server, subject, tmp_path, every=EVERY, storms=1)
+    proof = prove(server, subject, tmp_path, every=every(subject), storms=1)
     require_nothing_lost(proof)
     row = MATRIX.read().get(subject.name)
     if row is not None and row.code == code_of(subject):
