@@ -27,6 +27,7 @@ one of a later one, after the user's rights have changed.
 
 import threading
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
@@ -147,6 +148,11 @@ def _shortened(wrong: Sequence[str]) -> str:
     return "; ".join(wrong[:SHOWN]) + rest
 
 
+def _found_the_lock_held(outcome: Outcome) -> bool:
+    error = outcome.error
+    return isinstance(error, FunctionFailed) and error.kind == LOCK_IS_HELD
+
+
 class _Delivery(threading.Thread):
     """Invokes the first environment, step by step, until it fails or is held."""
 
@@ -254,26 +260,16 @@ class _Scene:
         lane = self._lane
         lane.settle_twin()
         lane.twin_tripwire.reset(look=self._watch.look, hold_at=let_go_at)
-        outcomes: list[Outcome] = []
-        other = threading.Thread(
-            target=lambda: outcomes.append(lane.service.rotate(self._trial.arn, token))
-        )
-        other.start()
-        while let_go_at is not None and other.is_alive():
-            if lane.twin_tripwire.held.wait(0.01):
-                self._in_the_middle(delivery, over=self._pause.way is Way.OVERTAKEN)
-                break
-        other.join(END_SECONDS)
+        with ThreadPoolExecutor(1) as pool:
+            other = pool.submit(lane.service.rotate, self._trial.arn, token)
+            while let_go_at is not None and not other.done():
+                if lane.twin_tripwire.held.wait(0.01):
+                    self._in_the_middle(delivery, over=self._pause.way is Way.OVERTAKEN)
+                    break
+            outcome = other.result(END_SECONDS)
         lane.settle_twin()
         self._wrong += lane.twin_tripwire.seen_wrong
-        outcome = outcomes[0]
-        if (
-            let_go_at is None
-            and isinstance(outcome.error, BaseException)
-            and not (
-                isinstance(outcome.error, FunctionFailed) and outcome.error.kind == LOCK_IS_HELD
-            )
-        ):
+        if let_go_at is None and not (outcome.succeeded or _found_the_lock_held(outcome)):
             self._wrong.append(f"the other one: {outcome.steps[-1].step} failed: {outcome.error}")
         return outcome
 
