@@ -8,10 +8,12 @@ from uuid import uuid4
 import pytest
 
 from local.servers import Server
+from tests.conformance.subjects import every, with_subjects
 from tests.kit.boundaries import Boundary, Channel
+from tests.kit.failure_modes import prove_pauses
 from tests.kit.matrix import Boundaries, Report, boundaries_of
 from tests.kit.oracles import Place
-from tests.kit.pairs import SUBJECTS
+from tests.kit.pairs import SUBJECTS, Subject
 from tests.kit.pauses import Pause, PauseChain, Way, pauses_of
 from tests.kit.twins import TwinLane
 
@@ -60,6 +62,16 @@ def test_sample_takes_all_ways_in_turn() -> None:
         assert {(each.way, each.let_go_at is not None) for each in found if each} == expected
     assert chains[0].in_first is not None
     assert chains[0].in_first.held_at.index == 4
+
+
+@pytest.mark.timeout(900)
+@with_subjects()
+def test_sample_of_holds(prepared_server_of: ServerOf, tmp_path: Path, subject: Subject) -> None:
+    """Every engine and strategy bears deliveries that hang at a sample of boundaries."""
+    server = prepared_server_of(subject.kind)
+    report = prove_pauses(server, subject, tmp_path, every=every(subject)).report
+    assert report.wrong == []
+    assert report.holds > report.in_the_middle > 0
 
 
 @pytest.fixture

@@ -41,7 +41,6 @@ def main(handler_name: str, descriptor: int) -> int:
     """
     channel = socket.socket(fileno=descriptor)
     _keep_client()
-    _wait_briefly()
     module, _, attribute = handler_name.rpartition(".")
     handler = getattr(importlib.import_module(module), attribute)
     gc.collect()
@@ -80,14 +79,6 @@ def _keep_client() -> None:
         return make(name, **options)
 
     patch("boto3.client", client).start()
-
-
-def _wait_briefly() -> None:
-    """Wait for the lock as long as the variable says."""
-    from shared import strategies  # noqa: PLC0415 - until the function reads the variable itself
-
-    if (seconds := os.environ.get("ROTATION_LOCK_SECONDS")) and hasattr(strategies, "LOCK_SECONDS"):
-        strategies.LOCK_SECONDS = float(seconds)
 
 
 def _serve(handler: Any, channel: socket.socket) -> NoReturn:  # noqa: ANN401 - any handler
