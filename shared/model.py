@@ -184,11 +184,6 @@ class Login:
             msg = f"Field `host` of {where} is an RDS Proxy, which keeps passwords of its own."
             raise BadSecret(msg, hint=PROXY_HINT)
 
-    def same_but_credentials(self, other: "Login") -> bool:
-        """Say whether the two values differ in nothing but user name and password."""
-        credentials = {"username": None, "password": None}
-        return {**self.document, **credentials} == {**other.document, **credentials}
-
     def to_json(self) -> str:
         """Return the JSON text to store: every key in its place, non-ASCII characters as they are.
 

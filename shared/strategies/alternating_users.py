@@ -29,7 +29,7 @@ class AlternatingUsers(Strategy):
             holding(session, rotation, attempt) as hold,
         ):
             hold.require_settled()
-            keeper = second_user(session)
+            keeper = second_user(rotation, session)
             wanted = SecretSettings.of(hold.reading.description, rotation.settings)
             adopts = self._adopts(rotation, attempt, keeper, wanted)
             managed = attempt.plan.rights_are_managed
@@ -92,17 +92,17 @@ class AlternatingUsers(Strategy):
         super().verify(rotation, attempt)
         if attempt.plan.rights_are_managed:
             with self.connect_administrator(rotation, attempt) as session:
-                _require_equal(attempt, second_user(session), _pair(attempt))
+                _require_equal(attempt, second_user(rotation, session), _pair(attempt))
 
 
-def second_user(session: Session) -> SecondUser:
+def second_user(rotation: Rotation, session: Session) -> SecondUser:
     """Return the session as one that can keep a second user.
 
     Raises:
         CapabilityMissing: The server cannot.
     """
     if not isinstance(session, SecondUser):
-        raise missing(StrategyName.ALTERNATING_USERS)
+        raise missing(rotation, session, StrategyName.ALTERNATING_USERS)
     return session
 
 

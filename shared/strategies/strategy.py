@@ -20,8 +20,8 @@ from shared.model import Login
 from shared.options import Tag
 from shared.plan import Plan
 from shared.rotation import Attempt, Rotation
-from shared.session import Session
-from shared.settings import SecretSettings, StrategyName
+from shared.session import SecondUser, Session, TwoPasswords
+from shared.settings import SecretSettings, StrategyName, capability_missing
 
 READER_PAUSE_SECONDS = 0.5
 """Between two tries at a reader that lags behind."""
@@ -185,6 +185,11 @@ def _why_refused(hold: Hold, refused: LoginRefused) -> RotationError:
     return ProofFailed(msg)
 
 
-def missing(name: StrategyName) -> CapabilityMissing:
-    """Return the error for a server that cannot do what a strategy needs."""
-    return CapabilityMissing(f"This database server cannot do what the strategy {name} needs.")
+def missing(rotation: Rotation, session: Session, name: StrategyName) -> CapabilityMissing:
+    """Return the error for a server that cannot do what a strategy needs, with what it can do."""
+    possible = [
+        *([StrategyName.DUAL_PASSWORD] if isinstance(session, TwoPasswords) else ()),
+        *([StrategyName.ALTERNATING_USERS] if isinstance(session, SecondUser) else ()),
+        StrategyName.SINGLE_USER,
+    ]
+    return capability_missing(rotation.secret_id, name, possible)
