@@ -478,6 +478,18 @@ def test_second_user_that_is_adopted(
     assert world.logs_in()
 
 
+def test_second_user_that_was_dropped(service: SecretsManagerService) -> None:
+    """An active second user that somebody has dropped keeps the first from nothing."""
+    world = World(service, "alternating-users")
+    world.rotate()
+    del world.database.accounts["app_clone"]
+    assert not world.logs_in()
+    for username in ("app", "app_clone"):
+        world.rotate()
+        assert world.login()[0] == username
+        assert world.logs_in()
+
+
 @pytest.mark.parametrize("status", ["InProgress", "Failed"])
 def test_region_that_lags_behind(
     service: SecretsManagerService, monkeypatch: pytest.MonkeyPatch, status: str
