@@ -199,12 +199,13 @@ class Login:
 
 
 PROXY_HINT = (
-    "Store the own endpoint of the instance or cluster as `host`, with `aws secretsmanager "
-    "put-secret-value`, and rotate again; let applications take the proxy's name from elsewhere."
+    "Store the own endpoint of the instance or cluster as `host`: `aws secretsmanager "
+    "put-secret-value --secret-id <ARN> --secret-string file://value.json`; let applications take "
+    "the proxy's name from elsewhere."
 )
 OBJECT_HINT = (
-    "Store a JSON object with `host`, `username` and `password`, with `aws secretsmanager "
-    "put-secret-value --secret-string`, and rotate again."
+    "Store a JSON object with `host`, `username` and `password`: `aws secretsmanager "
+    "put-secret-value --secret-id <ARN> --secret-string file://value.json`."
 )
 
 

@@ -7,7 +7,7 @@ from shared.errors import NoLoginWorks
 from shared.lifecycle import (
     ACTIONS,
     SEARCH,
-    SEARCH_BEFORE_ADMINISTRATOR,
+    SEARCH_WITHOUT_GUESSING,
     VERDICTS,
     Action,
     Source,
@@ -151,7 +151,7 @@ def searches() -> str:
     lines = ["flowchart LR"]
     for name, sources, end in (
         ("the user alone", SEARCH, NoLoginWorks.__name__),
-        ("with an administrator", SEARCH_BEFORE_ADMINISTRATOR, "the administrator sets it"),
+        ("with an administrator", SEARCH_WITHOUT_GUESSING, "the administrator sets it"),
     ):
         prefix = "alone" if sources is SEARCH else "helped"
         lines.append(f'    subgraph {prefix}["{name}"]')
