@@ -99,14 +99,14 @@ class Strategy(ABC):
         del rotation, attempt, session
         return None
 
-    def require_login(self, rotation: Rotation, login: Login) -> str | None:
-        """Log in, and return whom the session acts as.
+    def require_login(self, rotation: Rotation, login: Login) -> None:
+        """Log in once.
 
         Raises:
             LoginRefused: The database does not let the login in.
         """
         try:
-            return self.databases.require_login(rotation, login)
+            self.databases.require_login(rotation, login)
         except LoginRefused as refused:
             msg = (
                 f"User {login.username} was refused with the password of {rotation.secret_id}: "
@@ -129,7 +129,8 @@ class Strategy(ABC):
         """
         rotation, pending = hold.rotation, hold.attempt.pending
         try:
-            found = self.databases.require_login(rotation, pending)
+            asks = acts_as is not None
+            found = self.databases.require_login(rotation, pending, asks_who=asks)
         except LoginRefused as refused:
             raise _why_refused(hold, refused) from None
         if None not in (acts_as, found) and found != acts_as:

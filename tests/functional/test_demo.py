@@ -108,7 +108,7 @@ def test_what_does_not_hold_is_told(temporary_folder: Path) -> None:
     output, errors = demo.communicate(timeout=120)
     assert demo.returncode == 1, output + errors
     assert "1 of the claims did not hold:" in output
-    assert "9 calls to Secrets Manager (at most 3)" in output
+    assert "10 calls to Secrets Manager (at most 3)" in output
     assert '"message":"step succeeded"' in output
 
 
