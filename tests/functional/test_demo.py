@@ -144,7 +144,7 @@ def test_ended_in_the_middle_it_leaves_nothing(
 SEEN = Observation(
     succeeded=True,
     attempts=1,
-    calls=9,
+    calls=10,
     logins=Logins(accepted=3, refused=0),
     report=Report(accepted=50, refused=1, errors=[], interruption=0.02, recovered=True),
     old_user="shop",
@@ -180,7 +180,7 @@ def test_a_healthy_rotation_passes(scene: Scene) -> None:
     [
         (SINGLE_USER, {"succeeded": False}),
         (SINGLE_USER, {"attempts": 2}),
-        (SINGLE_USER, {"calls": 10}),
+        (SINGLE_USER, {"calls": 11}),
         (SINGLE_USER, {"logins": Logins(4, 0)}),
         (SINGLE_USER, {"logins": Logins(2, 1)}),
         (SINGLE_USER, {"report": replace(SEEN.report, interruption=1.1)}),
