@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(
         f"Account {caller['Account']}, {where}, as {caller['Arn']}.\n{announcement(options.probe)}"
     )
-    if not options.yes and input("Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
+    if not options.yes and not _agreed():
         print("Nothing was made.")
         return NOT_BEGUN
     signal.signal(signal.SIGTERM, _interrupt)
@@ -123,6 +123,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if done.interrupted:
         return INTERRUPTED
     return ANSWERED if questions.keys() <= done.answers.keys() else UNANSWERED
+
+
+def _agreed() -> bool:
+    try:
+        return input("Go on? [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:
+        return False
 
 
 def announcement(names: Sequence[str]) -> str:
