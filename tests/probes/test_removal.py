@@ -12,6 +12,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from local.secretsmanager import SecretsManagerService
 from local.template import ROOT
@@ -134,6 +135,31 @@ def test_what_cannot_be_removed_is_told_and_tried_again(local: Make) -> None:
         pass
     assert there(made.session)["secret"] == []
     assert not made.journal.exists()
+
+
+def test_what_aws_refuses_to_remove_is_told(local: Make) -> None:
+    """A refusal is no proof that the thing is gone."""
+    made = local()
+
+    def refuse(**_rest: object) -> None:
+        raise ClientError({"Error": {"Code": "AuthorizationError"}}, "DeleteTopic")
+
+    made.session.events.register("before-call.sns.DeleteTopic", refuse)
+    made.account.make("topic", "stays")
+    assert made.account.remove() == [f"topic {PREFIX}run-stays: AuthorizationError"]
+    assert made.journal.exists()
+
+
+def test_another_runs_key_is_not_taken_for_its_own(local: Make) -> None:
+    """A key whose making got no answer is found by its own tag, or not at all."""
+    made = local()
+    bystanders(made.session)
+    other = Account(made.session, "other", made.journal.with_name("other.left"), pace=PACE)
+    other.make("key", "key", Policy=json.dumps({"Statement": []}))
+    assert made.account.key_id(f"{PREFIX}run-key") is None
+    own = made.account.make("key", "key", Policy=json.dumps({"Statement": []}))
+    again = Account(made.session, "run", made.journal, pace=PACE)
+    assert again.key_id(f"{PREFIX}run-key") == own["KeyMetadata"]["KeyId"]
 
 
 def test_it_asks_first(local: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
