@@ -28,6 +28,7 @@ PAGES = sorted(
     for path in ROOT.glob(pattern)
 )
 OWN_COMMANDS = {
+    ("s3", "cp"): {"recursive"},
     ("logs", "tail"): {"since", "format", "filter-pattern"},
     ("cloudformation", "deploy"): {"template-file", "stack-name", "parameter-overrides"},
 }
