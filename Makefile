@@ -96,7 +96,7 @@ EVENT ?= events/postgres-create-secret.json
 invoke: setup ## run one function with one event: FUNCTION=MysqlRotator EVENT=events/mysql-test-secret.json
 	@$(PYTHON_HERE) -m local.lambda_runtime $(FUNCTION) --event $(EVENT)
 
-stage: setup ## keep servers, endpoint and the secrets of events/ ready, until Ctrl-C
+stage: setup ## a playground: servers, Secrets Manager, functions, secrets well and broken, until Ctrl-C
 	@$(PYTHON_HERE) -m local.stage
 
 .PHONY: lock

@@ -6,6 +6,7 @@ has to be declared, and a flag cannot disagree with the code.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol, Self, runtime_checkable
@@ -26,6 +27,9 @@ class Pair:
     first: str
     second: str
     owner: str
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((self.first, self.second))
 
     def __contains__(self, username: object) -> bool:
         return username in (self.first, self.second)
@@ -116,6 +120,13 @@ class Session(ABC):
             has the rights of its own user.
         """
         return None
+
+    def remarks(self) -> list[str]:
+        """Return what was seen in this session that a DBA may clear up, and that stops nothing.
+
+        Each names what and the statement, as :meth:`SecondUser.differences` does; for the log.
+        """
+        return []
 
 
 @runtime_checkable

@@ -97,6 +97,10 @@ class SecretStore:
             # Missing while the service tests a configuration, perhaps: only a clear no is one.
             rotation_enabled=answer.get("RotationEnabled", True),
             owning_service=answer.get("OwningService"),
+            replication={
+                each["Region"]: each.get("Status", "")
+                for each in answer.get("ReplicationStatus", [])
+            },
             window_seconds=_window(answer.get("RotationRules", {}).get("Duration", "")),
         )
 

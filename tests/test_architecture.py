@@ -21,8 +21,9 @@ EVERYTHING = sorted(
 
 ORDER = [
     # Each module imports only from those in the lines before its own.
-    {"errors"},
-    {"model", "deadline", "redaction", "passwords", "tls"},
+    {"errors", "hosts"},
+    {"options"},
+    {"model", "deadline", "redaction", "passwords", "tls", "network"},
     {"session", "settings", "store", "lifecycle"},
     {"plan", "administrators"},
     {"reading"},

@@ -1,6 +1,7 @@
 """What else can go wrong in the middle of a rotation, and how it ends; on real servers."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -264,9 +265,12 @@ def test_database_restarted(lane_on_own_server: LaneOnOwnServer, subject: Subjec
     lane, server = lane_on_own_server(subject)
     trial = lane.new_trial()
 
+    back = threading.Event()
+
     def crash() -> None:
         server.stop_hard()
         server.restart()
+        back.set()
 
     first = lane.tripwire
     rotate(trial, retries=0)
@@ -275,6 +279,9 @@ def test_database_restarted(lane_on_own_server: LaneOnOwnServer, subject: Subjec
         at_boundary(trial, boundary, crash)
         lane.service.retries = 3
         outcome = lane.service.rotate(trial.arn, str(uuid4()))
+        # The rotation may have ended without that message.
+        assert back.wait(30)
+        back.clear()
         lane.oracle.open()
         assert outcome.succeeded, outcome.error
         require_good_end(trial)
@@ -286,9 +293,11 @@ def test_failover(lane_on_own_server: LaneOnOwnServer, subject: Subject) -> None
     lane, server = lane_on_own_server(subject)
     trial = lane.new_trial()
     server.set_read_only(True)
+    lane.oracle.open()
     outcome = rotate(trial, retries=0)
     assert failure_of(outcome) == "ServerReadOnly"
     server.set_read_only(False)
+    lane.oracle.open()
     assert rotate(trial, retries=0, token=outcome.token).succeeded
     require_good_end(trial)
 

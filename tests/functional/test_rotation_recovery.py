@@ -258,6 +258,12 @@ def test_password_that_the_policy_refuses(
 # Readers
 
 
+@pytest.fixture
+def related(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take any host for a reader of this server's, whatever its name is."""
+    monkeypatch.setattr("shared.settings.related_hosts", lambda *_: True)
+
+
 def test_reader_that_follows(postgres: Server, rotating: Rotating) -> None:
     """Readers that the tag lists must accept the login; those that do not delay nothing."""
     secret = rotating.secret(postgres, tags={"rotation:reader-hosts": "localhost  localhost"})
@@ -266,6 +272,7 @@ def test_reader_that_follows(postgres: Server, rotating: Rotating) -> None:
 
 
 @pytest.mark.parametrize("strategy", POSTGRES_STRATEGIES)
+@pytest.mark.usefixtures("related")
 def test_reader_that_lags_for_ever(
     postgres: Server, rotating: Rotating, strategy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,6 +308,7 @@ def test_reader_that_lags_for_ever(
 
 
 @pytest.mark.parametrize("strategy", POSTGRES_STRATEGIES)
+@pytest.mark.usefixtures("related")
 def test_reader_that_is_gone(postgres: Server, rotating: Rotating, strategy: str) -> None:
     """A reader that does not answer at all does not shut applications out of the writer."""
     secret = with_strategy(

@@ -88,6 +88,7 @@ def test_only_what_passes_by_itself_is_worth_a_retry() -> None:
     assert {kind for kind in waiting if not kind.retry_cures} == {
         errors.AttemptOutdated,
         errors.CurrentChanged,
+        errors.IdleUserInUse,
     }
     cured = {kind for kind in LEAVES if kind.retry_cures} - waiting
     assert cured == {
