@@ -54,27 +54,16 @@ def rotate(trial: Trial, *, retries: int, token: str | None = None) -> Outcome:
     return outcome
 
 
+def rotate_again(trial: Trial, outcome: Outcome) -> Outcome:
+    """Rotate as the service does next: the same attempt, or afresh where that has ended itself."""
+    pending = trial.lane.service.labels(trial.arn).get("AWSPENDING")
+    return rotate(trial, retries=0, token=outcome.token if pending == outcome.token else None)
+
+
 def failure_of(outcome: Outcome) -> str:
     """Return the class of the error that the function raised."""
     assert isinstance(outcome.error, FunctionFailed), outcome.error
     return outcome.error.kind
-
-
-def require_ended(trial: Trial, outcome: Outcome) -> None:
-    """Assert that the attempt has ended itself: it left AWSCURRENT alone, and AWSPENDING is off."""
-    labels = trial.lane.service.labels(trial.arn)
-    assert outcome.token not in (labels["AWSCURRENT"], labels.get("AWSPENDING"))
-
-
-def once(trial: Trial, happened: Callable[[], bool], act: Callable[[], None]) -> None:
-    """Have something done once, as soon as something has happened, while the function waits."""
-
-    def look() -> None:
-        if happened():
-            trial.lane.tripwire.look = None
-            act()
-
-    trial.lane.tripwire.reset(look=look)
 
 
 def once_changed(trial: Trial, act: Callable[[], None], username: str | None = None) -> None:
@@ -82,7 +71,13 @@ def once_changed(trial: Trial, act: Callable[[], None], username: str | None = N
     oracle = trial.lane.oracle
     watched = username or trial.first
     before = oracle.state_of(watched)
-    once(trial, lambda: oracle.state_of(watched) != before, act)
+
+    def look() -> None:
+        if oracle.state_of(watched) != before:
+            trial.lane.tripwire.look = None
+            act()
+
+    trial.lane.tripwire.reset(look=look)
 
 
 def at_boundary(trial: Trial, boundary: Boundary, act: Callable[[], None]) -> None:
@@ -108,7 +103,8 @@ def test_roll_back(lane_of: LaneOf, subject: Subject) -> None:
     assert failure_of(outcome) == "ProofFailed"
     current = next(trial.stored())
     assert trial.lane.oracle.logs_in(current.username, current.password)
-    require_ended(trial, outcome)
+    assert trial.lane.service.labels(trial.arn)["AWSCURRENT"] != outcome.token
+    assert rotate_again(trial, outcome).succeeded
     require_good_end(trial)
 
 
@@ -121,7 +117,7 @@ def test_refused_proof_of_the_idle_user(lane_of: LaneOf, subject: Subject) -> No
     once_changed(trial, lambda: trial.lane.oracle.set_password(idle, "Another-1-entirely"), idle)
     outcome = rotate(trial, retries=0)
     assert failure_of(outcome) == "ProofFailed"
-    require_ended(trial, outcome)
+    assert rotate_again(trial, outcome).succeeded
     require_good_end(trial)
 
 
@@ -220,9 +216,9 @@ def edit(trial: Trial, **changes: object) -> None:
 
 @with_subjects()
 def test_current_edited_before_the_change(lane_of: LaneOf, subject: Subject) -> None:
-    """An AWSCURRENT that was edited midway is not undone: the attempt ends before a change.
+    """An AWSCURRENT that was edited midway is not undone: the rotation is refused, before a change.
 
-    A new one goes on from the edited value.
+    The service abandons the rotation then; a new one goes on from the edited value.
     """
     trial = lane_of(subject).new_trial()
     lane = trial.lane
@@ -235,7 +231,7 @@ def test_current_edited_before_the_change(lane_of: LaneOf, subject: Subject) -> 
         lane.service.invoke_step(trial.arn, token, STEPS[1])
     current = next(trial.stored())
     assert lane.oracle.logs_in(current.username, current.password)
-    assert "AWSPENDING" not in lane.service.labels(trial.arn)  # the attempt has ended itself
+    abandon(trial, token)
     assert rotate(trial, retries=0).succeeded
     assert json.loads(lane.service.value(trial.arn))["note"] == "edited"
 
@@ -249,10 +245,10 @@ def test_current_edited_after_the_change(lane_of: LaneOf, subject: Subject) -> N
     once_changed(trial, lambda: edit(trial, note="edited"))
     outcome = rotate(trial, retries=0)
     assert failure_of(outcome) == "CurrentChanged"
+    assert lane.service.labels(trial.arn).get("AWSPENDING") != outcome.token
     current = next(trial.stored())
     assert lane.oracle.logs_in(current.username, current.password)
-    require_ended(trial, outcome)
-    assert rotate(trial, retries=0).succeeded
+    assert rotate_again(trial, outcome).succeeded
     assert json.loads(lane.service.value(trial.arn))["note"] == "edited"
 
 
@@ -266,8 +262,10 @@ def test_database_restarted(lane_on_own_server: LaneOnOwnServer, subject: Subjec
     trial = lane.new_trial()
 
     back = threading.Event()
+    crashes: list[None] = []
 
     def crash() -> None:
+        crashes.append(None)
         server.stop_hard()
         server.restart()
         back.set()
@@ -275,16 +273,20 @@ def test_database_restarted(lane_on_own_server: LaneOnOwnServer, subject: Subjec
     first = lane.tripwire
     rotate(trial, retries=0)
     messages = [each for each in first.passed if each.channel is Channel.FROM_DATABASE]
+    crashed = 0
     for boundary in messages[len(messages) // 3 :: len(messages) // 3]:
         at_boundary(trial, boundary, crash)
         lane.service.retries = 3
         outcome = lane.service.rotate(trial.arn, str(uuid4()))
-        # The rotation may have ended without that message.
-        assert back.wait(30)
+        # A later rotation may be shorter than the first, and end without that message.
+        if len(crashes) > crashed:
+            assert back.wait(30)
+            crashed = len(crashes)
         back.clear()
         lane.oracle.open()
         assert outcome.succeeded, outcome.error
         require_good_end(trial)
+    assert crashes
 
 
 @with_subjects()
@@ -298,7 +300,7 @@ def test_failover(lane_on_own_server: LaneOnOwnServer, subject: Subject) -> None
     assert failure_of(outcome) == "ServerReadOnly"
     server.set_read_only(False)
     lane.oracle.open()
-    assert rotate(trial, retries=0, token=outcome.token).succeeded
+    assert rotate_again(trial, outcome).succeeded
     require_good_end(trial)
 
 
@@ -311,7 +313,7 @@ def test_connections_refused(lane_of: LaneOf, subject: Subject) -> None:
     outcome = rotate(trial, retries=0)
     assert failure_of(outcome) == "Unreachable"
     trial.lane.proxy.pass_through()
-    assert rotate(trial, retries=0, token=outcome.token).succeeded
+    assert rotate_again(trial, outcome).succeeded
     require_good_end(trial)
 
 
@@ -436,18 +438,19 @@ def test_applied_version_behind_many_stored_ones(lane_of: LaneOf, subject: Subje
     """A password that came into force is found behind any number that were only stored."""
     trial = lane_of(subject).new_trial()
     lane = trial.lane
-    kill = lane.function.kill
-    once_changed(trial, kill)
+    once_changed(trial, lane.function.kill)
     lane.service.retries = 0
-    applied = lane.service.rotate(trial.arn, str(uuid4())).token
-    token = abandon(trial, applied)
+    token = abandon(trial, lane.service.rotate(trial.arn, str(uuid4())).token)
+
+    def kill_when_stored() -> None:
+        if lane.service.versions(trial.arn)[-1].value is not None:
+            lane.tripwire.look = None
+            lane.function.kill()
+
     for _ in range(12):
-        once(trial, lambda: lane.service.versions(trial.arn)[-1].value is not None, kill)
+        lane.tripwire.reset(look=kill_when_stored)
         lane.service.rotate(trial.arn, token)
-        lane.proxy.settle()
-        lane.tripwire.settle()
-        assert lane.service.versions(trial.arn)[-1].version_id == token
-        assert lane.service.labels(trial.arn)["rotation-fence"] == applied
+        assert lane.service.versions(trial.arn)[-1].value is not None
         token = abandon(trial, token)
     assert rotate(trial, retries=0).succeeded
     require_good_end(trial)
