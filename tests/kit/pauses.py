@@ -266,6 +266,8 @@ class _Scene:
                 if lane.twin_tripwire.held.wait(0.01):
                     self._in_the_middle(delivery, over=self._pause.way is Way.OVERTAKEN)
                     break
+            # Its last words may come to that boundary when it has ended already.
+            lane.twin_tripwire.let_go()
             outcome = other.result(END_SECONDS)
         try:
             lane.settle_twin()
