@@ -83,6 +83,10 @@ format: environment ## let ruff mend what it can
 	@$(PYTHON_HERE) -m ruff check --fix
 	@$(PYTHON_HERE) -m ruff format
 
+.PHONY: pages
+pages: environment ## write what the code says into the runbook and the diagrams
+	@$(PYTHON_HERE) -m tests.pages
+
 .PHONY: bench
 bench: setup ## cold start, warm rotation and memory, as ratios to the bare calls
 	@$(PYTHON_HERE) -m local.bench

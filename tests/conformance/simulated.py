@@ -116,11 +116,13 @@ class SimulatedSession(Session):
         if idle not in accounts:
             with self._database.effect():
                 accounts[idle] = Account([password], mark="unfinished")
-        if accounts[pair.second].mark != pair.owner:
+        if rights and accounts[pair.second].mark != pair.owner:
             with self._database.effect():
                 accounts[pair.second].mark = pair.owner
         with self._database.effect():
             accounts[idle].passwords = [password]
+        if not rights:
+            return
         for right in accounts[pair.first].rights - accounts[pair.second].rights:
             with self._database.effect():
                 accounts[pair.second].rights |= {right}
