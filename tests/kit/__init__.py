@@ -7,6 +7,7 @@
 :mod:`.pairs`          which engine is proven with which strategy
 :mod:`.lane`           service, proxy, function and oracle together, for one secret after another
 :mod:`.matrix`         every kill, each way of recovery, storms of kills
+:mod:`.digest`         which code a proof was made on
 :mod:`.failure_modes`  the tables in ``docs/failure-modes.md``, written by the run
 =====================  =============================================================================
 
