@@ -58,6 +58,10 @@ coverage: setup ## the tests once more, with a report of what they do not reach
 	@$(PYTHON_HERE) -m coverage combine --quiet
 	@$(PYTHON_HERE) -m coverage report --show-missing --skip-covered
 
+.PHONY: histories
+histories: setup ## every history of two deliveries and two faults; writes the record
+	@$(PYTHON_HERE) -m tests.histories
+
 .PHONY: check format
 check: environment sam-environment scan-environment ## ruff, mypy, cfn-lint, SAM's validation, checkov
 	@$(PYTHON_HERE) -m ruff check

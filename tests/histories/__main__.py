@@ -1,0 +1,54 @@
+"""Search every history, in two processes, and write the record: ``python -m tests.histories``.
+
+Arguments choose parts by what their names hold, and then nothing is written:
+``python -m tests.histories "dual-password" "held,"``.
+"""
+
+import multiprocessing
+import sys
+import time
+
+from tests.histories.record import Part, Record, Row, code, parts, shortest
+
+PROCESSES = 2
+TRACES = 3
+"""So many histories that went wrong are told in whole, of each part."""
+
+
+def work(part: Part) -> tuple[Part, Row, float, list[str]]:
+    """Search one part."""
+    began = time.perf_counter()
+    search = part.search()
+    told = []
+    for found in shortest(search.found)[:TRACES]:
+        told += ["", str(found), *(f"  {line}" for line in search.traced(found.history))]
+    return part, Row.of(search), time.perf_counter() - began, told
+
+
+def main(words: list[str]) -> int:
+    """Search the parts whose names hold all words; tell, and record where that is all of them."""
+    chosen = [part for part in parts() if all(word in part.row for word in words)]
+    record = Record(code(), {})
+    began = time.perf_counter()
+    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
+        for part, row, seconds, told in pool.imap_unordered(work, chosen, chunksize=1):
+            record.rows[part.row] = row
+            documented = "".join(f", {number} {name}" for name, number in row.documented.items())
+            print(  # noqa: T201 (this is a command)
+                f"{row.histories:7} histories, {row.lost:5} lost{documented}: {part.row} "
+                f"({seconds:.0f} s)",
+                *told,
+                sep="\n",
+                flush=True,
+            )
+    histories = sum(row.histories for row in record.rows.values())
+    lost = sum(row.lost for row in record.rows.values())
+    seconds = time.perf_counter() - began
+    print(f"{histories} histories of {record.code}, {lost} lost, in {seconds:.0f} s")  # noqa: T201
+    if not words:
+        record.write()
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
