@@ -1,1 +1,1 @@
-"""The tests: `unit`, `functional`, `conformance`, `histories`, `deployment`, and the rotators' `kit`."""
+"""The tests: `unit`, `functional`, `conformance`, `histories`, `deployment`, and the `kit`."""
