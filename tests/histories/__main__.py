@@ -8,21 +8,9 @@ import multiprocessing
 import sys
 import time
 
-from tests.histories.record import Part, Record, Row, code, parts, shortest
+from tests.histories.record import Record, code, parts, work
 
 PROCESSES = 2
-TRACES = 3
-"""So many histories that went wrong are told in whole, of each part."""
-
-
-def work(part: Part) -> tuple[Part, Row, float, list[str]]:
-    """Search one part."""
-    began = time.perf_counter()
-    search = part.search()
-    told = []
-    for found in shortest(search.found)[:TRACES]:
-        told += ["", str(found), *(f"  {line}" for line in search.traced(found.history))]
-    return part, Row.of(search), time.perf_counter() - began, told
 
 
 def main(words: list[str]) -> int:

@@ -1,6 +1,7 @@
 """The committed result of the whole search, and the code that it is the result of."""
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -35,6 +36,7 @@ class Part:
         setup = self.setup
         options = [self.kind.replace("_", " "), self.beginning]
         options += ["AWSPENDING cleaned up"] if setup.cleans_up else []
+        options += ["PutSecretValue drops AWSPENDING"] if setup.put_drops else []
         options += [] if setup.lock_holds else ["no lock"]
         return f"{setup.name}: {', '.join(options)}"
 
@@ -64,11 +66,13 @@ KINDS: Mapping[str, str] = {
 }
 
 
-def setups(*, cleans_up: bool = False, lock_holds: bool = True) -> list[Setup]:
+def setups(
+    *, cleans_up: bool = False, put_drops: bool = False, lock_holds: bool = True
+) -> list[Setup]:
     """Return a secret of each strategy."""
     return [
-        Setup(strategy, administrator, promote_in, cleans_up=cleans_up, lock_holds=lock_holds)
-        for strategy, administrator, promote_in in STRATEGIES
+        Setup(*strategy, cleans_up=cleans_up, put_drops=put_drops, lock_holds=lock_holds)
+        for strategy in STRATEGIES
     ]
 
 
@@ -80,13 +84,20 @@ def parts() -> list[Part]:
         for setup in setups()
     ]
     pairs = [Part("pairs", setup, beginning) for beginning in BEGINNINGS for setup in setups()]
-    pairs += [Part("pairs", setup, USUAL) for setup in setups(cleans_up=True)]
+    pairs += [
+        Part("pairs", setup, USUAL) for setup in (*setups(cleans_up=True), *setups(put_drops=True))
+    ]
     held = [
         Part("held", setup, beginning)
         for beginning in BEGINNINGS
-        for cleans_up in (False, True)
-        for lock_holds in (True, False)
-        for setup in setups(cleans_up=cleans_up, lock_holds=lock_holds)
+        for cleans_up, put_drops, lock_holds in (
+            (False, False, True),
+            (True, False, True),
+            (False, True, True),
+            (False, False, False),
+            (True, False, False),
+        )
+        for setup in setups(cleans_up=cleans_up, put_drops=put_drops, lock_holds=lock_holds)
     ]
     return [*longest, *pairs, *held]
 
@@ -151,3 +162,21 @@ def shortest(found: Iterable[Found]) -> list[Found]:
     for each in found:
         first.setdefault(each.wrong, each)
     return list(first.values())
+
+
+TRACES = 3
+"""So many histories that went wrong are told in whole, of each part."""
+
+
+def work(part: Part) -> tuple[Part, Row, float, list[str]]:
+    """Search one part, as a process of its own does.
+
+    Returns:
+        The part, what was found, the seconds that it took, and traces of what went wrong.
+    """
+    began = time.perf_counter()
+    search = part.search()
+    told = []
+    for found in shortest(search.found)[:TRACES]:
+        told += ["", str(found), *(f"  {line}" for line in search.traced(found.history))]
+    return part, Row.of(search), time.perf_counter() - began, told

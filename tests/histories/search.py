@@ -294,6 +294,7 @@ class Search:
         self.world.begin_history(traced=traced)
         self.world.remembers = remembers and not traced
         self.world.said, self.world.messages = dict(messages), len(messages)
+        self._began_well = self.beginning(history.beginning).shut_out is False
         used = history.run(self.world, prepared)
         wrong = self.world.wrong or self._end()
         return used, wrong
@@ -331,18 +332,22 @@ class Search:
         world = self.world
         undisturbed = not (world.killed or world.blurred or world.edited())
         at_once = world.setup.promote_in == "setSecret" or not world.setup.shuts_out
-        if undisturbed and at_once and not world.shut_out and world.live is None:
-            world._require_current()
+        if undisturbed and at_once and self._began_well:
+            world.require_current()
         self.left = left = world.snapshot()
         key = hash(left.key)
+        if world.wrong is not None:
+            return world.wrong
         if key not in self._recoveries:
-            self._recoveries[key] = self._recover(left)
-        return world.wrong or self._recoveries[key]
+            found = self._recover(left)
+            self._recoveries[key] = self.world.wrong or found
+        return self._recoveries[key]
 
     def _recover(self, left: Snapshot) -> str | None:
         """Say what is wrong with what comes next, when nothing disturbs it any more."""
         world = self.world
         world.plan = {}
+        self._deliver_late(left)
         pending = left.versions.pending()
         starts = [left]
         if pending is not None:
@@ -362,6 +367,14 @@ class Search:
             if outcome != "success":
                 return f"H4: the next rotation ends with: {outcome}"
         return world.wrong
+
+    def _deliver_late(self, left: Snapshot) -> None:
+        """Deliver every step of what is over once more."""
+        for late in (FIRST, SECOND):
+            if late != left.live and late in left.versions.by_id:
+                for step in STEPS:
+                    self.world.restore(left)
+                    self.world.deliver(step, late)
 
     def _rotate_anew(self, name: str) -> str:
         self.world.say(f"=== the next rotation: {name}")

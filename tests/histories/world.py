@@ -65,6 +65,8 @@ OPERATION_OF = {
 READS = frozenset({"DescribeSecret", "GetSecretValue", "ListSecretVersionIds"})
 FUNCTION = "arn:aws:lambda:eu-central-1:123456789012:function:rotator"
 SECONDS_OF_A_STEP = 60.0
+SETTLING_SECONDS = 1.0
+"""After so long a read sees every write: what may be stale is stale for a moment."""
 RETRIES = 1
 """How often the service repeats a failed rotation; what comes later is the recovery's."""
 
@@ -78,6 +80,7 @@ class Setup:
         administrator: Whether the secret names one.
         promote_in: ``setSecret`` or ``finishSecret``.
         cleans_up: The service takes AWSPENDING off after success.
+        put_drops: PutSecretValue takes AWSPENDING off the version unless it names it.
         lock_holds: The database's lock keeps others out.
     """
 
@@ -85,6 +88,7 @@ class Setup:
     administrator: bool
     promote_in: str = "setSecret"
     cleans_up: bool = False
+    put_drops: bool = False
     lock_holds: bool = True
 
     @property
@@ -338,7 +342,7 @@ class World:
         self.killed = self.blurred = self.edited_in_a_hold = False
         self.messages = 0
         self.said: dict[int, str] = {}
-        self._stale = 0
+        self._stale, self._settled = 0, 0.0
         self._stale_view = self.secret.versions
         self.deliveries: list[Delivery] = []
         self.running = Delivery("nobody", "", "")
@@ -454,7 +458,7 @@ class World:
             return "failed"
         if self.live == token:
             self.live, self.succeeded, self.shut_out = None, True, False
-            self._require_current()
+            self.require_current()
         if self.setup.cleans_up and labels.get(PENDING) == token:
             self._replace(self.secret.versions.move(PENDING, token, None))
         self.say(f"{short(token)} has ended well")
@@ -629,8 +633,9 @@ class World:
             return None
         self.blurred = True
         if kind == "stale":
-            age = int(rest)
-            self._stale, self._stale_view = fault.much, self._past[-min(age + 1, len(self._past))]
+            age = min(int(rest) + 1, len(self._past))
+            self._stale, self._stale_view = fault.much, self._past[-age]
+            self._settled = self.time + SETTLING_SECONDS
         return fault
 
     def request(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -655,6 +660,8 @@ class World:
         delivery = self.running
         if not delivery.holds:
             delivery.looked_alive = delivery.token == self.live
+        if self.time > self._settled:
+            self._stale = 0
         if self._stale and parameters["SecretId"] == self.secret.arn:
             self._stale -= 1
             self.secret.before, self.secret.stale_reads = self._stale_view, 1
@@ -680,10 +687,25 @@ class World:
 
     def _answer(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         try:
+            if operation == "PutSecretValue" and self.setup.put_drops:
+                return self._put(parameters)
             return OPERATIONS[operation](self.operations, parameters)
         except ServiceError as error:
             self.say(f"        {error.code}")
             raise refusal(error, operation) from None
+
+    def _put(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Store a value, and take AWSPENDING off its version where the request does not name it.
+
+        What the service does is not known: a function must be right under both.
+        """
+        answer = self.operations.put_secret_value(parameters)
+        versions = self.secret.versions
+        token = parameters["ClientRequestToken"]
+        if versions.labels.get(PENDING) == token and PENDING not in parameters["VersionStages"]:
+            self.secret.versions = versions.move(PENDING, token, None)
+            answer["VersionStages"].remove(PENDING)
+        return answer
 
     # -- what must hold --------------------------------------------------------------------------
 
@@ -745,7 +767,8 @@ class World:
         value = versions.by_id[versions.labels[CURRENT]].value
         return value is not None and self._logs_in(value.string or "")
 
-    def _require_current(self) -> None:
+    def require_current(self) -> None:
+        """Find it wrong when AWSCURRENT does not log in."""
         if not self._current_logs_in():
             current = short(self.secret.versions.labels[CURRENT])
             self.blame(f"H2: AWSCURRENT ({current}) does not log in")
@@ -757,7 +780,7 @@ class World:
         if not any(v.value is not None and self._logs_in(v.value.string or "") for v in versions):
             self.blame("H1: no stored version logs in")
         if not self.shut_out or self.secret.versions.labels[CURRENT] == self.live:
-            self._require_current()
+            self.require_current()
 
     def _require_put_back(self, delivery: Delivery) -> None:
         """Hold a step that ended with an error, undisturbed, to having put back what it changed."""
