@@ -71,6 +71,7 @@ def test_a_held_delivery_elsewhere(setup: Setup, beginning: str) -> None:
     assert told(Part("held", setup, beginning).search()) == []
 
 
+@AT_WORK
 @pytest.mark.parametrize("setup", setups(lock_holds=False)[::4], ids=named)
 def test_without_a_lock_it_is_found_out(setup: Setup) -> None:
     """Where the lock keeps nobody out the search finds what that costs, and no password is lost."""

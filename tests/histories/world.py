@@ -634,9 +634,13 @@ class World:
         self.blurred = True
         if kind == "stale":
             age = min(int(rest) + 1, len(self._past))
-            self._stale, self._stale_view = fault.much, self._past[-age]
-            self._settled = self.time + SETTLING_SECONDS
+            self.see_stale(self._past[-age], reads=fault.much)
         return fault
+
+    def see_stale(self, view: Versions, *, reads: int) -> None:
+        """Let so many reads see the secret as it was, unless they come when it has settled."""
+        self._stale, self._stale_view = reads, view
+        self._settled = self.time + SETTLING_SECONDS
 
     def request(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a request as boto3's client would."""
@@ -648,7 +652,7 @@ class World:
         if kind == "unsent":
             raise ReadTimeoutError(endpoint_url="https://secretsmanager", error=None)
         if operation in READS:
-            return self._read(operation, parameters)
+            return self.read(operation, parameters)
         if kind in {"lost", "unanswered"}:
             with suppress(ClientError):
                 self._write(operation, parameters)
@@ -656,7 +660,8 @@ class World:
             raise ReadTimeoutError(endpoint_url="https://secretsmanager", error=None)
         return self._write(operation, parameters)
 
-    def _read(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def read(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer a read; outside of a hold it tells the delivery whether it is over."""
         delivery = self.running
         if not delivery.holds:
             delivery.looked_alive = delivery.token == self.live
