@@ -232,8 +232,9 @@ class Faulty:
 
 
 DOCUMENTED = ("H2", "H5", "H6", "H7")
-"""What may happen where an operator edits AWSCURRENT inside a hold, for he takes no lock, and where
-the lock does not hold. The next rotation mends it (H4), nothing is lost (H1), nor goes back (H3)."""
+"""What may happen where an operator edits AWSCURRENT inside a hold, for he takes no lock, and
+where the lock does not hold. Nothing is lost (H1) nor goes back (H3), the next rotation mends it
+(H4)."""
 
 History = Held | Faulty
 
