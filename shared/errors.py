@@ -10,12 +10,14 @@
      │   ├─ RotationNotEnabled
      │   ├─ UnknownVersion          the token is no version of the secret
      │   ├─ VersionNotPending       the version was abandoned, or never started
+     │   ├─ AttemptOutdated         it is from a former window, and has changed nothing
      │   ├─ ForeignPending          AWSPENDING holds a value that this framework did not write
      │   ├─ WrongEngine             the secret is for another engine's function
      │   └─ BadSecret               the secret's value: not JSON, a field missing or of a wrong kind
      ├─ ServiceFailed               Secrets Manager, RDS or KMS answered with an error
      │   ├─ AccessDenied
      │   ├─ Throttled
+     │   ├─ TooManyLabels           twenty is the service's limit
      │   └─ ValueNotReadable        the pending value is not there (yet)
      ├─ OutOfTime                   the function's own time is nearly over
      ├─ DatabaseError
@@ -45,12 +47,6 @@ A message never holds a password: drivers' texts are scrubbed before they are pu
 from enum import StrEnum
 from typing import ClassVar
 
-START_AFRESH = (
-    "`aws secretsmanager update-secret-version-stage --version-stage AWSPENDING "
-    "--remove-from-version-id <token>`"
-)
-"""How the attempt is ended that has pinned what is wrong: its stored value is never rewritten."""
-
 
 class Remedy(StrEnum):
     """What a failure needs; the dimension by which alarms count, and the chapter of the runbook."""
@@ -78,6 +74,9 @@ class RotationError(Exception):
     Args:
         message: What was found, naming the field, account or host, never a password.
         hint: What the operator does next; the class's own hint when omitted.
+
+    Attributes:
+        outcome: What became of the attempt, and how to go on; empty while that is open.
     """
 
     hint: ClassVar[str] = "Read the message; nothing was changed."
@@ -87,10 +86,11 @@ class RotationError(Exception):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         self.message = message
         self.advice = hint if hint is not None else type(self).hint
+        self.outcome = ""
         super().__init__(message, self.advice)
 
     def __str__(self) -> str:
-        return f"{self.message} {self.advice}"
+        return " ".join(filter(None, (self.message, self.advice, self.outcome)))
 
 
 class BadEvent(RotationError):
@@ -136,10 +136,17 @@ class VersionNotPending(NotRotatable):
     hint = "The attempt was abandoned; start a new rotation with RotateSecret."
 
 
+class AttemptOutdated(NotRotatable):
+    """The attempt is older than the schedule's window, and has changed nothing."""
+
+    remedy = Remedy.WAIT
+    hint = "Rotate again, or leave it to the schedule: what failed then may be mended today."
+
+
 class ForeignPending(NotRotatable):
     """AWSPENDING holds a value that was stored by something else."""
 
-    hint = f"Take the label off with {START_AFRESH} and rotate again."
+    hint = "Let nobody but this function store values for a rotation."
 
 
 class WrongEngine(NotRotatable):
@@ -177,6 +184,17 @@ class Throttled(ServiceFailed):
     """The API's quota was used up, also after the SDK's own retries."""
 
     hint = "Secrets Manager repeats the rotation by itself; stagger schedules if it stays."
+
+
+class TooManyLabels(ServiceFailed):
+    """The secret has as many staging labels as the service allows: twenty, over all versions."""
+
+    remedy = Remedy.SETTING
+    retry_cures = False
+    hint = (
+        "Take labels of your own off: `aws secretsmanager describe-secret` lists them under "
+        "VersionIdsToStages."
+    )
 
 
 class ValueNotReadable(ServiceFailed):
@@ -344,7 +362,7 @@ class PasswordRejected(DatabaseError):
 
     hint = (
         "Make the generated password fit (PASSWORD_LENGTH, EXCLUDE_*, REQUIRE_EACH_INCLUDED_TYPE "
-        f"on the function), take AWSPENDING off ({START_AFRESH}) and rotate again."
+        "on the function)."
     )
 
 
@@ -378,12 +396,12 @@ class NoLoginWorks(CannotRotate):
 
 
 class ProofFailed(CannotRotate):
-    """The new password was set, but a fresh login with it was refused; the old one is back."""
+    """The new password was set, but a fresh login with it was refused."""
 
     remedy = Remedy.LOCKED_OUT
     hint = (
-        "Look for what changes passwords on their way (a proxy, a plugin, a second account of the "
-        "same name for another host). AWSCURRENT still logs in."
+        "Look for what changes passwords on their way: a proxy, a plugin, a second account of the "
+        "same name for another host."
     )
 
 
@@ -409,17 +427,14 @@ class NotOurUser(CannotRotate):
     """A user of the second user's name exists, and this secret did not make it."""
 
     remedy = Remedy.ACCOUNT
-    hint = (
-        "Adopt the user as shown; or choose another name with the tag rotation:second-user, take "
-        f"AWSPENDING off ({START_AFRESH}) and rotate again."
-    )
+    hint = "Adopt the user as shown, or choose another name with the tag rotation:second-user."
 
 
 class CurrentChanged(CannotRotate):
     """AWSCURRENT was edited while the rotation ran and no longer fits it."""
 
     remedy = Remedy.WAIT
-    hint = f"Take AWSPENDING off ({START_AFRESH}) and rotate again."
+    hint = "Rotate again: a new attempt starts from what AWSCURRENT holds now."
 
 
 class NameTooLong(CannotRotate):
@@ -431,10 +446,7 @@ class NameTooLong(CannotRotate):
 class CapabilityMissing(CannotRotate):
     """The engine or its version cannot do what the strategy needs."""
 
-    hint = (
-        "Choose another strategy with the tag rotation:strategy, take AWSPENDING off "
-        f"({START_AFRESH}) and rotate again."
-    )
+    hint = "Choose another strategy with the tag rotation:strategy."
 
 
 class StrategyNeedsAdministrator(CannotRotate):

@@ -6,24 +6,34 @@ Rule 1. The labels decide what a step may do.
     says what the step does then. Every step may be delivered twice, late, or at the same time as
     its twin, so each has an answer for every standing.
 
-Rule 2. AWSPENDING is the write-ahead log.
-    The new password is stored before the database hears of it. So whatever a crash leaves in the
-    database, some stored version logs in: the truth is found by asking the database.
+Rule 2. The new value is the write-ahead log.
+    It is stored before the database hears of it, and never rewritten. So whatever a crash leaves
+    in the database, some stored version logs in: the truth is found by asking the database.
+    createSecret names no label but the attempt's own: a request that arrives late takes nothing
+    from another rotation.
 
-Rule 3. The database is asked in a fixed order.
-    :data:`SEARCH` is the order in which a user's own passwords are tried and what it means when one
-    is accepted. The current one comes first: it normally works, so that a healthy rotation leaves
-    no failed login in the database's audit log. Only a *refused* login moves the search along;
-    every other error ends the attempt, and the service repeats it.
+Rule 3. Only who holds the lock changes anything, and promotes.
+    Under the lock labels are read once more, and :data:`VERDICTS` says what the attempt may still
+    do. A login from before the lock is no evidence under it.
 
-Rule 4. Nothing is promoted that has not just logged in.
+Rule 4. Before every change the fence is moved.
+    The fence is one label (:attr:`Label.FENCE <shared.model.Label.FENCE>`) that is moved from its
+    holder to the attempt's version, or not at all: the service refuses whoever is mistaken about
+    the holder. So the version whose password may be in force always carries a label, and whoever
+    comes late is found out, however old his reads are.
 
-Rule 5. A version that may be in use keeps a label.
-    Abandoned versions lose AWSPENDING, and only a few of the newest are
-    tried. So the version about to be written to the database is labelled first
-    (:attr:`Label.APPLYING <shared.model.Label.APPLYING>`), and the version that logs in, if no
-    label of the service's names it, too (``LOGS_IN``). At every moment the database's password is
-    that of AWSCURRENT, AWSPREVIOUS, APPLYING or LOGS_IN.
+Rule 5. Nothing is promoted that has not just logged in, under the same lock.
+    AWSCURRENT is moved from the version that the plan was made from, or not at all.
+
+Rule 6. The database is asked in a fixed order.
+    :data:`SEARCH` is the order in which a user's own passwords are tried. AWSCURRENT comes first:
+    it normally works, so that a healthy rotation leaves no failed login in the database's audit
+    log. Then the fence's holder: no other attempt can have changed anything since. Only a *refused*
+    login moves the search along; every other error ends the attempt.
+
+Rule 7. What cannot succeed ends itself.
+    An attempt without the fence has changed nothing: an error that no retry cures takes AWSPENDING
+    off its version. With the fence on it, only after AWSCURRENT has just logged in.
 """
 
 from collections.abc import Mapping
@@ -36,8 +46,7 @@ from shared.errors import (
     ValueNotReadable,
     VersionNotPending,
 )
-from shared.model import Label, Stage, Step
-from shared.settings import StrategyName
+from shared.model import Stage, Step
 
 
 class Standing(Enum):
@@ -46,7 +55,7 @@ class Standing(Enum):
     CURRENT = auto()
     """Promoted: it has AWSCURRENT, perhaps AWSPENDING besides."""
     PENDING = auto()
-    """It has AWSPENDING, a value, and the strategy pinned beside it."""
+    """It has AWSPENDING, a value, and the plan beside it."""
     FOREIGN = auto()
     """It has AWSPENDING and a value that this framework did not store."""
     EMPTY = auto()
@@ -109,13 +118,13 @@ ACTIONS: Mapping[tuple[Step, Standing], Action | Refusal] = {
 }
 
 
-def standing(labels: frozenset[str] | None, *, has_value: bool) -> Standing:
+def standing(labels: frozenset[str] | None, *, has_plan: bool, has_value: bool = False) -> Standing:
     """Say where a version stands.
 
     Args:
         labels: Its staging labels; None when the secret has no such version.
-        has_value: Whether a value was read. When only labels were read: False; the pinned strategy
-            tells all the same, because it is stored with the value in one call.
+        has_plan: Whether a plan stands in its labels. It is stored with the value, in one call.
+        has_value: Whether a value was read; False also when only labels were.
     """
     if labels is None:
         return Standing.UNKNOWN
@@ -123,58 +132,55 @@ def standing(labels: frozenset[str] | None, *, has_value: bool) -> Standing:
         return Standing.CURRENT
     if Stage.PENDING not in labels:
         return Standing.ABANDONED
-    if pinned_strategy(labels) is not None:
+    if has_plan:
         return Standing.PENDING
     return Standing.FOREIGN if has_value else Standing.EMPTY
 
 
-def pinned_strategy(labels: frozenset[str]) -> StrategyName | None:
-    """Return the strategy that createSecret chose for a version, None when it chose none."""
-    return next((name for name in StrategyName if Label.of_strategy(name) in labels), None)
+class Verdict(Enum):
+    """What an attempt may do, as it is read under the lock."""
+
+    PROMOTED = auto()
+    """A twin was faster: the attempt's version is AWSCURRENT, nothing is left to do."""
+    SAME = auto()
+    """AWSPENDING and AWSCURRENT are where they were when the plan was made: go on."""
+    EDITED = auto()
+    """AWSCURRENT is another version. If this attempt carries the fence, nobody has changed anything
+    since it did: where a user has one password, the database follows AWSCURRENT. It ends."""
+    OVERTAKEN = auto()
+    """AWSPENDING is elsewhere, or nowhere: the attempt is over, and changes nothing any more."""
+
+
+VERDICTS: Mapping[tuple[bool, bool, bool], Verdict] = {
+    # AWSPENDING is on the attempt's version; AWSCURRENT is that version; or the one planned from
+    (True, True, False): Verdict.PROMOTED,
+    (False, True, False): Verdict.PROMOTED,
+    (True, False, True): Verdict.SAME,
+    (True, False, False): Verdict.EDITED,
+    (False, False, True): Verdict.OVERTAKEN,
+    (False, False, False): Verdict.OVERTAKEN,
+}
 
 
 class Source(Enum):
     """Where a password that may log in comes from."""
 
     CURRENT = auto()
-    PENDING = auto()
+    """AWSCURRENT."""
+    FENCE = auto()
+    """The version that was last about to be brought into force, the attempt's own perhaps."""
     PREVIOUS = auto()
-    APPLYING = auto()
-    LOGS_IN = auto()
-    UNLABELLED = auto()
+    """AWSPREVIOUS."""
+    REST = auto()
+    """Any other version, newest first."""
 
 
-class Meaning(Enum):
-    """What to do when a login is accepted."""
-
-    CHANGE = auto()
-    """The old password is still in force: change it."""
-    PROMOTE = auto()
-    """The change was made by an earlier delivery: only the promotion is missing."""
-
-
-SEARCH: tuple[tuple[Source, Meaning], ...] = (
-    (Source.CURRENT, Meaning.CHANGE),
-    (Source.PENDING, Meaning.PROMOTE),
-    (Source.PREVIOUS, Meaning.CHANGE),
-    (Source.APPLYING, Meaning.CHANGE),
-    (Source.LOGS_IN, Meaning.CHANGE),
-    (Source.UNLABELLED, Meaning.CHANGE),
-)
+SEARCH = (Source.CURRENT, Source.FENCE, Source.PREVIOUS, Source.REST)
 """The order in which a user's own passwords are tried."""
 
-SEARCH_BEFORE_ADMINISTRATOR = SEARCH[:2]
+SEARCH_BEFORE_ADMINISTRATOR = (Source.CURRENT, Source.FENCE)
 """Where an administrator can reset the password, no guessing: each refused login counts against
 the account (FAILED_LOGIN_ATTEMPTS) and shows in the audit log."""
 
-LABEL_OF_SOURCE: Mapping[Source, str] = {
-    Source.CURRENT: Stage.CURRENT,
-    Source.PENDING: Stage.PENDING,
-    Source.PREVIOUS: Stage.PREVIOUS,
-    Source.APPLYING: Label.APPLYING,
-    Source.LOGS_IN: Label.LOGS_IN,
-}
-
-SURE_OF_A_LABEL = frozenset({Source.CURRENT, Source.LOGS_IN})
-"""Sources whose version keeps a label when the pending one is marked, or somebody edits AWSCURRENT
-after a crash; any other version that logs in gets ``LOGS_IN`` first (rule 5)."""
+SEARCH_ONCE_MORE = (Source.CURRENT, Source.FENCE)
+"""When an earlier delivery of the attempt has searched in vain: its refusals count as well."""

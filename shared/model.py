@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self, TypeGuard
 
@@ -29,50 +30,16 @@ class Stage(StrEnum):
     PREVIOUS = "AWSPREVIOUS"
 
 
-class Label:
-    """The staging labels of this framework: its only memory between two invocations.
+class Label(StrEnum):
+    """The staging labels of this framework, beside those that hold a plan.
 
-    A staging label sits on at most one version; storing or moving it takes it from the version that
-    had it. A version with any label is never purged.
+    A staging label sits on at most one version. A version with any label is never purged.
     """
 
-    PREFIX = "rotation:"
-    APPLYING = "rotation:applying"
-    """On the version whose password was last about to be written to the database."""
-    LOGS_IN = "rotation:logs-in"
-    """On the version that was seen to log in when no label of the service's named it."""
-    READERS = "rotation:readers"
-    """Beside the strategy: readers must accept the new login before it is promoted."""
-    RIGHTS_UNTOUCHED = "rotation:rights-untouched"
-    """Beside the strategy: a DBA keeps both users' rights; only passwords are changed."""
-    PAIR_PREFIX = "rotation:pair="
-    """Beside the strategy: the two users that take turns."""
-
-    @staticmethod
-    def of_strategy(name: str) -> str:
-        """Return the label that pins the strategy called ``name``."""
-        return Label.PREFIX + name
-
-    @staticmethod
-    def of_pair(first: str, second: str) -> str:
-        """Return the label that names the two users of an alternating pair."""
-        return Label.PAIR_PREFIX + json.dumps(
-            [first, second], ensure_ascii=False, separators=(",", ":")
-        )
-
-    @staticmethod
-    def read_pair(label: str) -> tuple[str, str] | None:
-        """Return the (first, second) user that ``label`` names, None if it names no pair."""
-        if not label.startswith(Label.PAIR_PREFIX):
-            return None
-        try:
-            names = json.loads(label.removeprefix(Label.PAIR_PREFIX))
-        except (ValueError, RecursionError):
-            return None
-        match names:
-            case [str(first), str(second)]:
-                return first, second
-        return None
+    FENCE = "rotation-fence"
+    """On the version whose password was last about to be brought into force."""
+    SEARCHED = "rotation-searched"
+    """On the version whose attempt has tried every stored password in vain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,11 +294,13 @@ class Version:
         id: The version's id; for one made by a rotation, the rotation's token.
         stages: Its staging labels at the moment of reading.
         text: The SecretString; None when it holds SecretBinary.
+        created: When the version was made, by RotateSecret for one of a rotation.
     """
 
     id: str
     stages: frozenset[str]
     text: str | None = field(repr=False)
+    created: datetime | None = None
 
     def login(self, where: str, *, host_required: bool = True) -> Login:
         """Parse the value; see :meth:`Login.parse`."""
@@ -348,6 +317,7 @@ class Description:
         tags: Tag key to value.
         rotation_enabled: Whether a rotation function is attached.
         owning_service: Name of the service that manages the secret, None for an ordinary one.
+        window_seconds: How long the schedule's window is open; None for the service's default.
     """
 
     arn: str
@@ -355,6 +325,7 @@ class Description:
     tags: Mapping[str, str]
     rotation_enabled: bool
     owning_service: str | None
+    window_seconds: int | None = None
 
     def holder(self, label: str) -> str | None:
         """Return the id of the version that has ``label``, None when no version has it."""

@@ -11,37 +11,42 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from shared.administrators import Administrators
+from shared.attempts import (
+    REASONS,
+    conclude,
+    require_fresh,
+    store_value,
+    take_superseded_labels_off,
+)
+from shared.databases import Databases
 from shared.deadline import Deadline
 from shared.errors import (
     LockTimeout,
     ManagedSecret,
     NameTooLong,
+    RotationError,
     RotationNotEnabled,
-    StrategyNeedsAdministrator,
+    ServiceFailed,
     ValueNotReadable,
     WrongEngine,
 )
-from shared.lifecycle import ACTIONS, Action, Standing, pinned_strategy
-from shared.model import Description, Label, Login, Step
+from shared.lifecycle import ACTIONS, Action, Standing, standing
+from shared.model import Description, Login, Step, Version
 from shared.passwords import Profile
-from shared.rotation import Overtaken, Rotation
+from shared.plan import Plan
+from shared.reading import Reading
+from shared.rotation import AlreadyPromoted, Attempt, BeginAgain, Rotation
 from shared.session import Session
-from shared.settings import Settings, StrategyName, Tag
+from shared.settings import Settings, StrategyName
 from shared.store import SecretStore
-from shared.strategies import (
-    NEEDS_ADMINISTRATOR,
-    STRATEGIES,
-    Databases,
-    Strategy,
-    choose_strategy,
-)
+from shared.strategies import STRATEGIES, Strategy
 from shared.tls import Trust
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
 
-OVERTAKEN_ROUNDS = 3
-"""How often a step begins again because a twin delivery was faster; one is the normal number."""
+ROUNDS = 3
+"""How often a step begins again because another delivery was faster; one is the normal number."""
 
 
 class Rotator(ABC):
@@ -77,14 +82,7 @@ class Rotator(ABC):
         self.settings = settings
         self.trust = trust
         administrators = Administrators(store, rds, self.default_port)
-        self._databases = Databases(self.connect, administrators.login_for, self.require_name)
-        self._acts: Mapping[Action, Callable[[Rotation], None]] = {
-            Action.STORE: self._store_pending,
-            Action.APPLY: self._apply,
-            Action.VERIFY: self._verify,
-            Action.PROBE: self._probe,
-            Action.PROMOTE: self._promote,
-        }
+        self._databases = Databases(self.connect, administrators.login_for, self.default_port)
 
     @abstractmethod
     def connect(self, login: Login, deadline: Deadline) -> Session:
@@ -124,100 +122,104 @@ class Rotator(ABC):
 
         Raises:
             RotationError: The step failed, nothing was promoted that does not log in, and the
-                service may simply repeat the rotation.
+                service may simply repeat the rotation, unless the attempt has ended itself.
         """
-        action = self._action(rotation)
-        if action is not Action.DONE:
-            self._acts[action](rotation)
-        return action
+        try:
+            return self._run(rotation)
+        except RotationError as error:
+            conclude(error, rotation, self._databases)
+            raise
 
-    def _action(self, rotation: Rotation) -> Action:
-        """Look the step and the version's standing up in the table.
-
-        createSecret reads labels only: a value may not be there yet. The other steps read the
-        version itself, which gives its labels in the same call.
-        """
-        event = rotation.event
-        creating = event.step is Step.CREATE
-        standing = rotation.standing_by_labels() if creating else rotation.standing_by_value()
-        return self._decided(rotation, standing)
-
-    @staticmethod
-    def _decided(rotation: Rotation, standing: Standing) -> Action:
-        event = rotation.event
-        decided = ACTIONS[event.step, standing]
-        if isinstance(decided, Action):
-            return decided
-        msg = f"{event.step} of version {event.token} of {event.secret_id}: {REASONS[standing]}."
-        raise decided(msg)
-
-    # One method for each action.
-
-    def _store_pending(self, rotation: Rotation) -> None:
-        """Choose strategy and password, and write them ahead of any change."""
-        description = rotation.description
-        require_rotatable(description)
-        current = rotation.current
-        self._require_engine(current, rotation)
-        name = choose_strategy(current, description.tags, self.settings.strategy)
-        if name in NEEDS_ADMINISTRATOR and current.administrator_arn is None:
-            msg = f"Strategy {name} of {rotation.secret_id} needs an administrator."
-            raise StrategyNeedsAdministrator(msg)
-        password = self.settings.password_policy.generate()
-        pending, labels = self._strategy(name, rotation).next_login(current, password, description)
-        rotation.learn(pending)
-        if description.tags.get(Tag.READER_HOSTS, "").strip():
-            labels.append(Label.READERS)
-        pinned = [Label.of_strategy(name), *labels]
-        if not self.store.put_pending(rotation.event, pending.to_json(), pinned):
-            self._require_twin(rotation)
-
-    def _require_twin(self, rotation: Rotation) -> None:
-        """The token had a value already: fine if a twin delivery of this step stored it."""
-        if self._decided(rotation, rotation.standing_by_value()) is Action.STORE:
-            msg = f"Version {rotation.event.token} has a value that cannot be read yet."
-            raise ValueNotReadable(msg)
-
-    def _apply(self, rotation: Rotation) -> None:
-        for _ in range(OVERTAKEN_ROUNDS):
-            self._require_engine(rotation.pending, rotation)
+    def _run(self, rotation: Rotation) -> Action:
+        for _ in range(ROUNDS):
             try:
-                self._strategy(rotation.strategy, rotation).apply(rotation)
-            except Overtaken:
-                rotation.refresh()
-                if self._action(rotation) is Action.DONE:
-                    return
-            else:
-                return
+                creating = rotation.event.step is Step.CREATE
+                return self._create(rotation) if creating else self._go_on(rotation)
+            except BeginAgain:
+                continue
+            except AlreadyPromoted:
+                return Action.DONE
         msg = f"Other deliveries of the rotation of {rotation.secret_id} were always faster."
         raise LockTimeout(msg)
 
-    def _verify(self, rotation: Rotation) -> None:
-        if pinned_strategy(rotation.target.stages) is None:
-            # Promoted, and the next rotation has taken the labels along: a late delivery.
+    def _create(self, rotation: Rotation) -> Action:
+        """Carry out createSecret, which reads labels only: a value may not be there yet."""
+        reading = rotation.read()
+        labels = reading.labels
+        plan = Plan.read(labels or ())
+        action = _decided(rotation, standing(labels, has_plan=plan is not None))
+        if action is Action.STORE:
+            self._store(rotation, reading)
+        elif reading.is_pending and not reading.carries_fence:
+            require_fresh(rotation, reading)
+        return action
+
+    def _store(self, rotation: Rotation, reading: Reading) -> None:
+        """Choose strategy and password, and store the new value ahead of any change."""
+        current = rotation.current_version()
+        if current.id != reading.current:
+            msg = f"AWSCURRENT of {rotation.secret_id} is read as two versions; one answer is old."
+            raise ServiceFailed(msg)
+        login = rotation.login_of(current, "AWSCURRENT")
+        plan = self._plan(rotation, reading, current, login)
+        password = self.settings.password_policy.generate()
+        user = plan.next_user(login.username)
+        pending = rotation.learn(login.replacing(password=password, username=user))
+        take_superseded_labels_off(rotation, reading)
+        store_value(rotation, pending.to_json(), plan)
+
+    def _plan(self, rotation: Rotation, reading: Reading, current: Version, login: Login) -> Plan:
+        require_rotatable(reading.description)
+        self._require_engine(login, rotation)
+        plan = Plan.choose(current, login, reading.description, self.settings.strategy)
+        if plan.users is not None:
+            self.require_name(plan.users[1])
+        return plan
+
+    def _go_on(self, rotation: Rotation) -> Action:
+        """Carry out one of the later steps: one call gives the version's value and its labels."""
+        version = rotation.store.settled_version(rotation.secret_id, rotation.token)
+        labels = rotation.read().labels if version is None else version.stages
+        plan = Plan.read(labels or ())
+        where = standing(labels, has_plan=plan is not None, has_value=version is not None)
+        action = _decided(rotation, where)
+        if action is Action.DONE:
+            return action
+        if action is Action.PROBE or (action is Action.VERIFY and plan is None):
+            # Promoted, and the plan's label taken off since: a late delivery.
             self._probe(rotation)
-            return
-        self._require_engine(rotation.pending, rotation)
-        self._strategy(rotation.strategy, rotation).verify(rotation)
+            return action
+        if version is None or plan is None:
+            msg = f"The value of version {rotation.token} cannot be read yet."
+            raise ValueNotReadable(msg)
+        attempt = self._attempt(rotation, version, plan)
+        self._require_engine(attempt.pending, rotation)
+        strategy = self._strategy(rotation, plan.strategy)
+        acts: Mapping[Action, Callable[[Rotation, Attempt], None]] = {
+            Action.APPLY: strategy.apply,
+            Action.VERIFY: strategy.verify,
+            Action.PROMOTE: strategy.finish,
+        }
+        acts[action](rotation, attempt)
+        return action
+
+    def _attempt(self, rotation: Rotation, version: Version, plan: Plan) -> Attempt:
+        pending = rotation.login_of(version, "AWSPENDING")
+        if plan.lacks_names:
+            current = rotation.login_of(rotation.current_version(), "AWSCURRENT")
+            plan = plan.with_names(pending.username, current.username)
+        return Attempt(version.id, plan, pending, plan.pair(rotation.secret_id))
 
     def _probe(self, rotation: Rotation) -> None:
-        description = rotation.description
-        require_rotatable(description)
-        current = rotation.current
-        self._require_engine(current, rotation)
-        name = choose_strategy(current, description.tags, self.settings.strategy)
-        self._strategy(name, rotation).probe(rotation)
+        """Make sure, without any change, that a rotation would find what it needs."""
+        reading = rotation.read()
+        current = rotation.current_version()
+        login = rotation.login_of(current, "AWSCURRENT")
+        plan = self._plan(rotation, reading, current, login)
+        self._strategy(rotation, plan.strategy).probe(rotation, login, plan)
 
-    def _promote(self, rotation: Rotation) -> None:
-        """Promote what has just logged in (rule 4)."""
-        self._require_engine(rotation.pending, rotation)
-        strategy = self._strategy(rotation.strategy, rotation)
-        strategy.require_login(rotation, rotation.pending)
-        rotation.require_same_current()
-        rotation.promote()
-
-    def _strategy(self, name: StrategyName, rotation: Rotation) -> Strategy:
-        rotation.facts["strategy"] = name
+    def _strategy(self, rotation: Rotation, name: StrategyName) -> Strategy:
+        rotation.facts.strategy = name
         return STRATEGIES[name](self._databases)
 
     def _require_engine(self, login: Login, rotation: Rotation) -> None:
@@ -230,12 +232,14 @@ class Rotator(ABC):
             raise WrongEngine(msg)
 
 
-REASONS: Mapping[Standing, str] = {
-    Standing.FOREIGN: "AWSPENDING holds a value that this function did not store",
-    Standing.EMPTY: "AWSPENDING has no value",
-    Standing.ABANDONED: "the version has neither AWSPENDING nor AWSCURRENT",
-    Standing.UNKNOWN: "the secret has no such version",
-}
+def _decided(rotation: Rotation, where: Standing) -> Action:
+    """Look the step and the version's standing up in the table."""
+    event = rotation.event
+    decided = ACTIONS[event.step, where]
+    if isinstance(decided, Action):
+        return decided
+    msg = f"{event.step} of version {event.token} of {event.secret_id}: {REASONS[where]}."
+    raise decided(msg)
 
 
 def require_rotatable(description: Description) -> None:

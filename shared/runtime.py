@@ -24,7 +24,7 @@ from shared.errors import BadSetting, RotationError
 from shared.lifecycle import Action, Source
 from shared.model import RotationEvent
 from shared.redaction import Redactor
-from shared.rotation import Rotation
+from shared.rotation import Facts, Rotation
 from shared.rotator import Rotator
 from shared.settings import Settings
 from shared.store import (
@@ -140,7 +140,7 @@ class _Invocation:
         self._clients = clients
         self._logger = logger
         self._began = time.monotonic()
-        self._facts: dict[str, str] = {}
+        self._facts = Facts()
         self.redactor = Redactor()
 
     def run(self, raw_event: Mapping[str, Any], context: "LambdaContext") -> None:
@@ -171,20 +171,24 @@ class _Invocation:
         return rotator.run(rotation)
 
     def _succeeded(self, action: Action) -> None:
-        if "plaintext" in self._facts:
+        if self._facts.plaintext:
             self._logger.warning(PLAINTEXT_WARNING)
             self._count("Plaintext")
         self._logger.info("step succeeded", action=action.name, **self._report())
         self._count("StepSucceeded")
-        if self._facts.get("logged_in_with", HEALTHY) != HEALTHY:
+        if self._facts.logged_in_with not in (None, HEALTHY):
             self._count("Recovered")
 
     def _reported(self, error: Exception) -> Exception:
         """Log a failure, and return what Lambda may see of it."""
         cause = type(error).__name__
         if isinstance(error, RotationError):
-            message, advice = (self.redactor.scrub(t) for t in (error.message, error.advice))
-            reported: Exception = type(error)(message, hint=advice)
+            message, advice, outcome = map(
+                self.redactor.scrub, (error.message, error.advice, error.outcome)
+            )
+            told = type(error)(message, hint=advice)
+            told.outcome = outcome
+            reported: Exception = told
         else:
             places = "".join(traceback.format_tb(error.__traceback__))
             self._logger.error("unexpected error", places=places)
@@ -200,7 +204,10 @@ class _Invocation:
         return reported
 
     def _report(self) -> dict[str, Any]:
-        return {**self._facts, "milliseconds": round((time.monotonic() - self._began) * 1000)}
+        return {
+            **self._facts.told(),
+            "milliseconds": round((time.monotonic() - self._began) * 1000),
+        }
 
     @staticmethod
     def _count(metric: str, **dimensions: str) -> None:

@@ -41,6 +41,8 @@ class Lock(Enum):
     AT_ONCE = auto()
     AFTER_WAITING = auto()
     """Another session held it first: what was read before may be out of date."""
+    NOT_HELD = auto()
+    """The engine has no locks: only the fence keeps deliveries apart, which promises less."""
 
 
 class Ownership(Enum):

@@ -53,6 +53,7 @@ class Settings:
         strategy: For secrets without a tag of their own; None to choose by the secret.
         promote_in: ``setSecret``, right after the proof, or ``finishSecret``.
         refused_logins: How many refused logins one attempt may make before it gives up.
+        lock_seconds: Longest wait for another delivery of the same secret's rotation.
         ca_file: PEM path that takes the place of the built-in CA bundle, None for the bundle.
         password_policy: What generated passwords look like.
     """
@@ -60,6 +61,7 @@ class Settings:
     strategy: StrategyName | None
     promote_in: Step
     refused_logins: int
+    lock_seconds: float
     ca_file: str | None
     password_policy: PasswordPolicy
 
@@ -75,6 +77,7 @@ class Settings:
             strategy=StrategyName.read(strategy, "ROTATION_STRATEGY") if strategy else None,
             promote_in=_promote_in(environment.get("ROTATION_PROMOTE_IN") or Step.SET),
             refused_logins=_count(environment.get("ROTATION_REFUSED_LOGINS", "")),
+            lock_seconds=float(environment.get("ROTATION_LOCK_SECONDS") or 20),
             ca_file=environment.get("DATABASE_CA_FILE") or None,
             password_policy=PasswordPolicy.from_environment(environment, profile),
         )

@@ -14,11 +14,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.errors import (
     AccessDenied,
-    CurrentChanged,
     NotRotatable,
     RotationError,
     ServiceFailed,
     Throttled,
+    TooManyLabels,
     UnknownVersion,
 )
 from shared.model import Description, RotationEvent, Stage, Version
@@ -42,7 +42,8 @@ VERSION_ID_LENGTHS = range(32, 65)
 
 NOT_FOUND = "ResourceNotFoundException"
 EXISTS = "ResourceExistsException"
-INVALID_PARAMETER = "InvalidParameterException"
+REFUSED_MOVES = ("InvalidParameterException", "InvalidRequestException")
+"""Which of them a wrong RemoveFromVersionId is answered with is not documented."""
 
 ERRORS_BY_CODE: dict[str, type[RotationError]] = {
     NOT_FOUND: NotRotatable,
@@ -55,7 +56,12 @@ ERRORS_BY_CODE: dict[str, type[RotationError]] = {
     "Throttling": Throttled,
     "TooManyRequestsException": Throttled,
     "RequestLimitExceeded": Throttled,
+    "LimitExceededException": TooManyLabels,
 }
+
+
+class NamesNoPending(Exception):
+    """The service does not take a value for the token of a rotation without AWSPENDING, perhaps."""
 
 
 class SecretStore:
@@ -88,8 +94,10 @@ class SecretStore:
                 for version, labels in answer.get("VersionIdsToStages", {}).items()
             },
             tags={tag["Key"]: tag.get("Value", "") for tag in answer.get("Tags", [])},
-            rotation_enabled=answer.get("RotationEnabled", False),
+            # Missing while the service tests a configuration, perhaps: only a clear no is one.
+            rotation_enabled=answer.get("RotationEnabled", True),
             owning_service=answer.get("OwningService"),
+            window_seconds=_window(answer.get("RotationRules", {}).get("Duration", "")),
         )
 
     def current(self, secret_id: str) -> Version:
@@ -111,12 +119,23 @@ class SecretStore:
 
     def settled_version(self, secret_id: str, version_id: str) -> Version | None:
         """Read one version that was just written, with patience for stale reads."""
+        version = self.version(secret_id, version_id)
         for pause in STALE_READ_PAUSES:
-            version = self.version(secret_id, version_id)
             if version is not None:
-                return version
+                break
             self._sleep(pause)
-        return self.version(secret_id, version_id)
+            version = self.version(secret_id, version_id)
+        return version
+
+    def settled_holder(self, secret_id: str, label: str, *, besides: str | None) -> str | None:
+        """Read who has a label, with patience while an answer names the one who has it no more."""
+        holder = self.describe(secret_id).holder(label)
+        for pause in STALE_READ_PAUSES:
+            if holder != besides:
+                break
+            self._sleep(pause)
+            holder = self.describe(secret_id).holder(label)
+        return holder
 
     def _read(self, **which: str) -> Version:
         with _translated(f"GetSecretValue of {which['SecretId']}"):
@@ -125,55 +144,65 @@ class SecretStore:
             id=answer["VersionId"],
             stages=frozenset(answer.get("VersionStages", [])),
             text=answer.get("SecretString"),
+            created=answer.get("CreatedDate"),
         )
 
-    def unlabelled(self, secret_id: str) -> list[str]:
-        """Return the ids of the versions without any label, newest first.
+    def version_ids(self, secret_id: str) -> list[str]:
+        """Return the ids of all versions, newest first, those without any label too.
 
         They are what abandoned attempts leave: still readable, listed only on request.
         """
-        found = []
+        found: list[Any] = []
         token: dict[str, str] = {}
         while True:
             with _translated(f"ListSecretVersionIds of {secret_id}"):
                 page: Any = self._client.list_secret_version_ids(
                     SecretId=secret_id, IncludeDeprecated=True, MaxResults=100, **token
                 )
-            found += [v for v in page.get("Versions", []) if not v.get("VersionStages")]
+            found += page.get("Versions", [])
             if "NextToken" not in page:
                 break
             token = {"NextToken": page["NextToken"]}
         found.sort(key=lambda version: version["CreatedDate"], reverse=True)
         return [version["VersionId"] for version in found]
 
-    def put_pending(self, event: RotationEvent, text: str, labels: list[str]) -> bool:
-        """Store the pending value under the rotation's token.
+    def put_value(self, event: RotationEvent, text: str, *labels: str) -> frozenset[str] | None:
+        """Store a value under the rotation's token.
 
         Args:
             event: Names secret and token.
             text: The JSON text; never rewritten once stored.
-            labels: What to put on the version beside AWSPENDING.
+            labels: What to put on the version; taken from whatever version has them.
 
         Returns:
-            False when the token already has another value: a twin delivery was faster.
+            All labels of the version; None when the token has another value: a twin delivery was
+            faster.
+
+        Raises:
+            NamesNoPending: Refused, perhaps because AWSPENDING is not among ``labels``.
         """
         request: PutSecretValueRequestTypeDef = {
             "SecretId": event.secret_id,
             "ClientRequestToken": event.token,
             "SecretString": text,
-            "VersionStages": [Stage.PENDING, *labels],
+            "VersionStages": list(labels),
         }
+        passing = (EXISTS,) if Stage.PENDING in labels else (EXISTS, *REFUSED_MOVES)
         if event.rotation_token is not None:
             request["RotationToken"] = event.rotation_token
         try:
-            with _translated(f"PutSecretValue of {event.secret_id}", passing=(EXISTS,)):
-                self._client.put_secret_value(**request)
-        except ClientError:
-            return False
-        return True
+            with _translated(f"PutSecretValue of {event.secret_id}", passing=passing):
+                answer = self._client.put_secret_value(**request)
+        except ClientError as refused:
+            if refused.response["Error"]["Code"] != EXISTS:
+                raise NamesNoPending from None
+            return None
+        return frozenset(answer.get("VersionStages", []))
 
     def move_label(self, secret_id: str, label: str, to: str, holder: str | None) -> bool:
         """Put ``label`` on version ``to``, taking it from ``holder`` if another version has it.
+
+        The service is asked in any case: that ``to`` has it already may be an old answer.
 
         Returns:
             False when ``holder`` is not the one who has it, which the service insists on: nothing
@@ -182,35 +211,35 @@ class SecretStore:
         Raises:
             UnknownVersion: ``to`` is no version of the secret.
         """
-        if holder == to:
-            return True
+        source = {} if holder in (None, to) else {"RemoveFromVersionId": holder}
+        moved = self._update_label(secret_id, label, MoveToVersionId=to, **source)
+        if moved or holder != to:
+            return moved
+        # Whether the service takes a move to where the label is for done or for wrong is not
+        # documented: a later answer tells.
+        self._sleep(STALE_READ_PAUSES[-1])
+        return self.describe(secret_id).holder(label) == to
+
+    def remove_label(self, secret_id: str, label: str, holder: str) -> bool:
+        """Take ``label`` off ``holder``; False when another version, or none, has it."""
+        return self._update_label(secret_id, label, RemoveFromVersionId=holder)
+
+    def _update_label(self, secret_id: str, label: str, **move: Any) -> bool:  # noqa: ANN401 (version ids, as the SDK names them)
+        operation = f"UpdateSecretVersionStage of {secret_id}"
         try:
-            self._move_label(secret_id, label, to, holder)
+            with _translated(operation, passing=REFUSED_MOVES, not_found=UnknownVersion):
+                self._client.update_secret_version_stage(
+                    SecretId=secret_id, VersionStage=label, **move
+                )
         except ClientError:
             return False
         return True
 
-    def promote(self, secret_id: str, version_id: str, current_id: str) -> None:
-        """Move AWSCURRENT from ``current_id`` to ``version_id``; done already is success.
 
-        Raises:
-            CurrentChanged: Another version than ``current_id`` is AWSCURRENT meanwhile.
-        """
-        try:
-            self._move_label(secret_id, Stage.CURRENT, version_id, current_id)
-        except ClientError:
-            holder = self.describe(secret_id).holder(Stage.CURRENT)
-            if holder != version_id:
-                msg = f"AWSCURRENT moved to version {holder} while version {version_id} was set."
-                raise CurrentChanged(msg) from None
-
-    def _move_label(self, secret_id: str, label: str, to: str, holder: str | None) -> None:
-        source = {} if holder is None else {"RemoveFromVersionId": holder}
-        operation = f"UpdateSecretVersionStage of {secret_id}"
-        with _translated(operation, passing=(INVALID_PARAMETER,), not_found=UnknownVersion):
-            self._client.update_secret_version_stage(
-                SecretId=secret_id, VersionStage=label, MoveToVersionId=to, **source
-            )
+def _window(duration: str) -> int | None:
+    """Return the length in seconds of a schedule's window, such as ``3h``; None for the default."""
+    hours = duration.removesuffix("h")
+    return int(hours) * 3600 if hours.isascii() and hours.isdigit() else None
 
 
 @contextmanager

@@ -179,8 +179,10 @@ class SimulatedSession(Session):
         """Compare the rights."""
         del idle
         self._database.look("compare the rights", self)
-        first, second = (self._database.accounts[name].rights for name in (pair.first, pair.second))
-        return sorted(first ^ second)
+        accounts = self._database.accounts
+        if pair.second not in accounts:
+            raise AccountMissing(f"There is no user {pair.second}.")
+        return sorted(accounts[pair.first].rights ^ accounts[pair.second].rights)
 
     # TwoPasswords
 

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 
 from local.secretsmanager import Killed, SecretsManagerService
 from local.secretsmanager.rotation import STEPS
+from shared import holding
 from shared.runtime import handler_for
 from tests.conformance.simulated import (
     ADMINISTRATOR,
@@ -245,8 +246,11 @@ class History(RuleBasedStateMachine):
 )
 @pytest.mark.parametrize(("strategy", "administrator"), STRATEGIES)
 @pytest.mark.timeout(900)
-def test_promise_under_any_history(strategy: str, administrator: bool, examples: int) -> None:
+def test_promise_under_any_history(
+    strategy: str, administrator: bool, examples: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After any history some stored version logs in, and the next rotation ends well."""
+    monkeypatch.setattr(holding, "SETTLING_SECONDS", 0)
 
     class Chosen(History):
         pass

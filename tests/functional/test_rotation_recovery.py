@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -11,7 +12,8 @@ from local.proxy import Proxy
 from local.secretsmanager import ServiceError
 from local.servers import Server
 from rotators.postgres.session import PostgresSession
-from shared import strategies
+from shared import holding
+from shared.databases import Databases
 from shared.errors import (
     CurrentChanged,
     LoginRefused,
@@ -25,7 +27,7 @@ from shared.errors import (
     Unreachable,
 )
 from shared.session import Lock
-from shared.strategies import Databases
+from shared.strategies import strategy as strategy_module
 from tests.functional.rotations import STEPS, Rotating, RotatingSecret, new_name
 
 POSTGRES_STRATEGIES = ["single-user", "single-user-by-administrator", "alternating-users"]
@@ -65,7 +67,8 @@ def promotion_failing(
 
     secret.service.on_request = refuse
     try:
-        yield refused
+        with patch.object(holding, "PROMOTION_PATIENCE_ENDS_SECONDS", 59 if times > 9 else 2):
+            yield refused
     finally:
         secret.service.on_request = None
 
@@ -85,7 +88,7 @@ def test_change_that_was_not_promoted(postgres: Server, rotating: Rotating) -> N
     secret.step(token, *STEPS)
     assert secret.label("AWSCURRENT") == token
     assert secret.logs_in()
-    assert logged_in_with(rotating)[-1] == "PENDING"
+    assert logged_in_with(rotating)[-1] == "FENCE"
     assert "Recovered" in rotating.record.metrics()
 
 
@@ -113,7 +116,7 @@ def test_versions_without_a_label(postgres: Server, rotating: Rotating) -> None:
         secret.edit(password=f"a wrong passw0rd {new_name()}")
     secret.rotate()
     assert secret.logs_in()
-    assert logged_in_with(rotating)[-1] == "UNLABELLED"
+    assert logged_in_with(rotating)[-1] == "REST"
 
 
 @pytest.mark.parametrize("bound", [1, 3, 5])
@@ -174,19 +177,19 @@ def test_proof_that_is_refused(
     secret = rotating.secret(postgres)
     token = secret.prepare()
     secret.step(token, "createSecret")
-    accepts = Databases.accepts
+    pending = secret.document("AWSPENDING")
 
-    def refuse(self: Databases, *arguments: Any) -> bool:  # noqa: ANN401
-        return not accepts(self, *arguments)
+    def refuse(*_: Any) -> None:  # noqa: ANN401
+        raise LoginRefused("Not with that one.")
 
-    monkeypatch.setattr(Databases, "accepts", refuse)
-    with pytest.raises(ProofFailed):
+    monkeypatch.setattr(Databases, "require_login", refuse)
+    with pytest.raises(ProofFailed, match="former password is in force again"):
         secret.step(token, "setSecret")
     monkeypatch.undo()
     assert secret.logs_in()
-    assert not secret.logs_in("AWSPENDING")
-    secret.step(token, *STEPS)
-    assert secret.label("AWSCURRENT") == token
+    assert not postgres.logs_in(pending["username"], pending["password"])
+    assert secret.label("AWSPENDING") is None
+    secret.rotate()
     assert secret.logs_in()
 
 
@@ -201,7 +204,7 @@ def test_proof_that_cannot_be_had(
     def silent(*_: Any) -> bool:  # noqa: ANN401
         raise Unreachable("Nobody answers.")
 
-    monkeypatch.setattr(Databases, "accepts", silent)
+    monkeypatch.setattr(Databases, "require_login", silent)
     with pytest.raises(Unreachable):
         secret.step(token, "setSecret")
     monkeypatch.undo()
@@ -223,7 +226,7 @@ def test_session_that_is_lost_at_the_proof(
         )
         raise Unreachable("Nobody answers at the proof.")
 
-    monkeypatch.setattr(Databases, "accepts", silent)
+    monkeypatch.setattr(Databases, "require_login", silent)
     with pytest.raises(Unreachable, match="at the proof"):
         secret.step(token, "setSecret")
     monkeypatch.undo()
@@ -245,8 +248,9 @@ def test_password_that_the_policy_refuses(
     monkeypatch.undo()
     assert type(error) is PasswordRejected
     assert "PASSWORD_LENGTH" in error.advice
+    assert "aws secretsmanager rotate-secret" in error.outcome
     assert secret.logs_in()
-    secret.abandon()
+    assert secret.label("AWSPENDING") is None
     secret.rotate()
     assert secret.logs_in()
 
@@ -266,8 +270,8 @@ def test_reader_that_lags_for_ever(
     postgres: Server, rotating: Rotating, strategy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader that goes on refusing stops the promotion; AWSCURRENT logs in all the same."""
-    monkeypatch.setattr(strategies, "READER_PATIENCE_ENDS_SECONDS", 59)
-    monkeypatch.setattr(strategies, "READER_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(strategy_module, "READER_PATIENCE_ENDS_SECONDS", 59)
+    monkeypatch.setattr(strategy_module, "READER_PAUSE_SECONDS", 0.1)
     secret = with_strategy(
         rotating, postgres, strategy, tags={"rotation:reader-hosts": "reader.example"}
     )
@@ -422,7 +426,7 @@ def test_promotion_that_stays_throttled(
     postgres: Server, rotating: Rotating, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When time is nearly over the throttling is told, and the retry promotes."""
-    monkeypatch.setattr(strategies, "PROMOTION_PATIENCE_ENDS_SECONDS", 59)
+    monkeypatch.setattr(holding, "PROMOTION_PATIENCE_ENDS_SECONDS", 59)
     secret = rotating.secret(postgres)
     with promotion_failing(secret, "ThrottlingException"):
         assert type(secret.fails()) is Throttled

@@ -595,7 +595,7 @@ def test_handler_survives_what_nobody_foresaw(
     def fail(*args: object, **kwargs: object) -> None:
         raise KeyError("the First passw0rd")
 
-    monkeypatch.setattr("shared.strategies.Strategy.next_login", fail)
+    monkeypatch.setattr("shared.plan.Plan.next_user", fail)
     error = secret.fails()
     assert type(error) is UnexpectedError
     assert "KeyError" in str(error)

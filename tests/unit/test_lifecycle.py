@@ -4,6 +4,7 @@ from itertools import chain, combinations, product
 
 import pytest
 
+from shared.attempts import REASONS
 from shared.errors import (
     ForeignPending,
     NotRotatable,
@@ -14,23 +15,19 @@ from shared.errors import (
 )
 from shared.lifecycle import (
     ACTIONS,
-    LABEL_OF_SOURCE,
     SEARCH,
     SEARCH_BEFORE_ADMINISTRATOR,
-    SURE_OF_A_LABEL,
+    SEARCH_ONCE_MORE,
+    VERDICTS,
     Action,
-    Meaning,
     Source,
     Standing,
-    pinned_strategy,
+    Verdict,
     standing,
 )
 from shared.model import Label, Stage, Step
-from shared.rotator import REASONS
-from shared.settings import StrategyName
 
-PINNED = "rotation:single-user"
-LABELS = [Stage.CURRENT, Stage.PENDING, Stage.PREVIOUS, PINNED, Label.APPLYING, "somebody's own"]
+LABELS = [Stage.CURRENT, Stage.PENDING, Stage.PREVIOUS, Label.FENCE, "somebody's own"]
 ALL_SETS = [
     frozenset(found)
     for found in chain.from_iterable(combinations(LABELS, size) for size in range(len(LABELS) + 1))
@@ -72,8 +69,9 @@ def test_versions_that_are_never_worked_on(
 
 @pytest.mark.parametrize("step", Step)
 def test_promoted_versions_are_never_changed(step: Step) -> None:
-    """Once the version is current, every step finds its work done, or only looks."""
-    assert ACTIONS[step, Standing.CURRENT] in {Action.DONE, Action.VERIFY}
+    """Once the version is current, every step finds its work done, and a test looks once more."""
+    found = Action.VERIFY if step is Step.TEST else Action.DONE
+    assert ACTIONS[step, Standing.CURRENT] is found
 
 
 def test_each_step_does_its_own_work_only() -> None:
@@ -86,6 +84,16 @@ def test_each_step_does_its_own_work_only() -> None:
     assert steps_of[Action.APPLY] == {Step.SET}
     assert steps_of[Action.PROMOTE] == {Step.FINISH}
     assert steps_of[Action.VERIFY] == steps_of[Action.PROBE] == {Step.TEST}
+
+
+def test_own_versions_are_worked_on() -> None:
+    """A version that createSecret has stored is brought into force, tested and promoted."""
+    assert [ACTIONS[step, Standing.PENDING] for step in Step] == [
+        Action.DONE,
+        Action.APPLY,
+        Action.VERIFY,
+        Action.PROMOTE,
+    ]
 
 
 def test_values_are_stored_over_nothing() -> None:
@@ -103,60 +111,81 @@ def test_test_of_the_configuration_never_promotes() -> None:
 
 def test_missing_values_are_worth_a_retry() -> None:
     """Where only the value is missing, the error is one that the service's retry mends."""
-    assert ACTIONS[Step.SET, Standing.EMPTY] is ValueNotReadable
-    assert ACTIONS[Step.FINISH, Standing.EMPTY] is ValueNotReadable
+    for step in (Step.SET, Step.FINISH):
+        assert ACTIONS[step, Standing.EMPTY] is ValueNotReadable
+    assert ValueNotReadable.retry_cures
 
 
-@pytest.mark.parametrize("has_value", [True, False])
+@pytest.mark.parametrize(("has_plan", "has_value"), list(product([True, False], repeat=2)))
 @pytest.mark.parametrize("labels", [None, *ALL_SETS], ids=str)
-def test_standing_of_every_set_of_labels(labels: frozenset[str] | None, has_value: bool) -> None:
-    """AWSCURRENT comes before AWSPENDING; the pinned strategy tells our own value."""
-    found = standing(labels, has_value=has_value)
+def test_standing_of_every_set_of_labels(
+    labels: frozenset[str] | None, has_plan: bool, has_value: bool
+) -> None:
+    """AWSCURRENT comes before AWSPENDING; the plan tells our own value."""
+    found = standing(labels, has_plan=has_plan, has_value=has_value)
     if labels is None:
         assert found is Standing.UNKNOWN
     elif Stage.CURRENT in labels:
         assert found is Standing.CURRENT
-    elif Stage.PENDING in labels and PINNED in labels:
-        assert found is Standing.PENDING
-    elif Stage.PENDING in labels:
-        assert found is (Standing.FOREIGN if has_value else Standing.EMPTY)
-    else:
+    elif Stage.PENDING not in labels:
         assert found is Standing.ABANDONED
+    elif has_plan:
+        assert found is Standing.PENDING
+    else:
+        assert found is (Standing.FOREIGN if has_value else Standing.EMPTY)
 
 
-@pytest.mark.parametrize("name", StrategyName)
-def test_pinned_strategy_is_read_back(name: StrategyName) -> None:
-    """Each strategy's label is read as that strategy; other labels of ours are none."""
-    assert pinned_strategy(frozenset({Label.of_strategy(name), Label.READERS})) is name
-    assert pinned_strategy(frozenset({Label.APPLYING, Label.READERS, "rotation:unknown"})) is None
+def test_standing_where_only_labels_were_read() -> None:
+    """Where no value is read, AWSPENDING without a plan is what RotateSecret makes."""
+    assert standing(frozenset({Stage.PENDING}), has_plan=False) is Standing.EMPTY
 
 
-def test_order_of_the_search() -> None:
-    """The current password first, so that nothing is refused in health; then the pending one."""
-    assert [source for source, _ in SEARCH] == [
-        Source.CURRENT,
-        Source.PENDING,
-        Source.PREVIOUS,
-        Source.APPLYING,
-        Source.LOGS_IN,
-        Source.UNLABELLED,
+# Verdicts
+
+
+def test_every_reading_that_can_be_has_its_verdict() -> None:
+    """All combinations but one: no version is AWSCURRENT and made from itself."""
+    possible = {
+        (pending, promoted, same)
+        for pending, promoted, same in product([True, False], repeat=3)
+        if not (promoted and same)
+    }
+    assert set(VERDICTS) == possible
+
+
+def test_promoted_is_promoted() -> None:
+    """Whether AWSPENDING has stayed says nothing: the service may take it off, or leave it."""
+    assert {VERDICTS[pending, True, False] for pending in (True, False)} == {Verdict.PROMOTED}
+
+
+def test_only_one_reading_lets_an_attempt_go_on() -> None:
+    """AWSPENDING is its own, and AWSCURRENT is where it was when the plan was made."""
+    assert [key for key, found in VERDICTS.items() if found is Verdict.SAME] == [
+        (True, False, True)
     ]
 
 
-def test_only_the_pending_password_is_promoted() -> None:
-    """Whichever other password is found in force, it is changed."""
-    assert {source for source, meaning in SEARCH if meaning is Meaning.PROMOTE} == {Source.PENDING}
+@pytest.mark.parametrize("same", [True, False])
+def test_attempt_without_awspending_is_over(same: bool) -> None:
+    """Whatever AWSCURRENT is: somebody has ended it."""
+    assert VERDICTS[False, False, same] is Verdict.OVERTAKEN
 
 
-def test_no_guessing_where_there_is_an_administrator() -> None:
-    """With an administrator only the current and the pending password are tried."""
-    assert [source for source, _ in SEARCH_BEFORE_ADMINISTRATOR] == [Source.CURRENT, Source.PENDING]
+def test_current_that_was_edited() -> None:
+    """The attempt still has AWSPENDING, but was made from another AWSCURRENT."""
+    assert VERDICTS[True, False, False] is Verdict.EDITED
 
 
-def test_sources_and_their_labels() -> None:
-    """Every source but the unlabelled versions is one label's, and AWSCURRENT stays labelled."""
-    assert set(LABEL_OF_SOURCE) == set(Source) - {Source.UNLABELLED}
-    assert {LABEL_OF_SOURCE[source] for source in SURE_OF_A_LABEL} == {
-        Stage.CURRENT,
-        Label.LOGS_IN,
-    }
+# The search
+
+
+def test_order_of_the_search() -> None:
+    """The current password first, so that nothing is refused in health; then the last change's."""
+    assert SEARCH == (Source.CURRENT, Source.FENCE, Source.PREVIOUS, Source.REST)
+    assert set(SEARCH) == set(Source)
+
+
+@pytest.mark.parametrize("sources", [SEARCH_BEFORE_ADMINISTRATOR, SEARCH_ONCE_MORE])
+def test_searches_without_guessing(sources: tuple[Source, ...]) -> None:
+    """Where guesses cost too much, only the two passwords are tried that may well be in force."""
+    assert sources == (Source.CURRENT, Source.FENCE)

@@ -116,25 +116,10 @@ def test_steps_are_those_of_the_service() -> None:
 # Labels
 
 
-@given(st.text(min_size=1), st.text(min_size=1))
-def test_pair_is_read_back(first: str, second: str) -> None:
-    """Whatever two users are called, the label names them."""
-    assert Label.read_pair(Label.of_pair(first, second)) == (first, second)
-
-
-@given(text | json_value.map(lambda value: Label.PAIR_PREFIX + json.dumps(value)))
-@example("rotation:pair=")
-@example("rotation:pair=5")
-@example('rotation:pair="ab"')
-@example('rotation:pair={"a": 1, "b": 2}')
-@example('rotation:pair=["a"]')
-@example('rotation:pair=["a", 5]')
-@example("rotation:pair=" + "[" * 100_000)
-def test_label_that_names_no_pair(label: str) -> None:
-    """Any other text is no pair, and no error."""
-    pair = Label.read_pair(label)
-    if pair is not None:
-        assert json.loads(label.removeprefix(Label.PAIR_PREFIX)) == list(pair)
+def test_labels_of_the_framework() -> None:
+    """They are a format, stored in secrets: no update may call them something else."""
+    assert list(Label) == ["rotation-fence", "rotation-searched"]
+    assert list(Stage) == ["AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"]
 
 
 # Secrets

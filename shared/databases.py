@@ -1,0 +1,99 @@
+"""The ways into the database: as the user, as the administrator, and just to be let in."""
+
+from collections.abc import Callable, Container
+
+from shared.deadline import Deadline
+from shared.errors import DatabaseError, LoginRefused, ServerBusy
+from shared.model import Login
+from shared.rotation import Rotation
+from shared.session import Session
+
+ADMINISTRATOR_HINT = (
+    "Correct the administrator's secret (`masterarn`), or wait for its own rotation to end."
+)
+
+
+class Databases:
+    """The ways into the database that a strategy has.
+
+    Args:
+        connect: Opens a session; raises :class:`~shared.errors.DatabaseError`.
+        administrator_for: Finds the administrator of (login, secret's ARN, rotated users).
+        default_port: The engine's.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[Login, Deadline], Session],
+        administrator_for: Callable[[Login, str, Container[str]], Login],
+        default_port: int,
+    ) -> None:
+        self._connect = connect
+        self._administrator_for = administrator_for
+        self._default_port = default_port
+
+    def connect(self, rotation: Rotation, login: Login) -> Session:
+        """Log in."""
+        if not login.tls:
+            rotation.facts.plaintext = login.host
+        return self._connect(login, rotation.deadline)
+
+    def connect_administrator(
+        self, rotation: Rotation, login: Login, rotated: Container[str] | None = None
+    ) -> Session:
+        """Log in as the administrator that ``login`` names.
+
+        Args:
+            rotation: The unit of work.
+            login: The rotated secret's login.
+            rotated: The users that the secret rotates; the login's own when omitted.
+
+        Raises:
+            LoginRefused: With a hint that says whose login it was.
+        """
+        users = (login.username,) if rotated is None else rotated
+        found = rotation.learn(self._administrator_for(login, rotation.secret_id, users))
+        try:
+            return self.connect(rotation, found)
+        except LoginRefused as refused:
+            msg = f"The administrator {found.username} was refused: {refused.message}"
+            raise LoginRefused(msg, hint=ADMINISTRATOR_HINT) from None
+
+    def require_login(self, rotation: Rotation, login: Login) -> str | None:
+        """Make sure, by a fresh login, that the database accepts the password.
+
+        A limit that only the right password leads to is proof as well. An account that may not be
+        used is not, however right the password: nobody could log in with what is promoted then.
+
+        Returns:
+            Whom the session acts as; None where that is no question, or could not be asked.
+
+        Raises:
+            LoginRefused: It does not.
+        """
+        try:
+            with self.connect(rotation, login) as session:
+                return session.acts_as()
+        except DatabaseError as error:
+            if error.proves_password and isinstance(error, ServerBusy):
+                return None
+            raise
+
+    def accepts(self, rotation: Rotation, login: Login) -> bool:
+        """Say whether the database accepts the password, by a fresh login."""
+        try:
+            self.require_login(rotation, login)
+        except LoginRefused:
+            return False
+        return True
+
+    def belongs(self, login: Login, there: Login) -> bool:
+        """Say whether the password of ``login`` may be sent to where ``there`` leads.
+
+        A password goes only where its own version says that it belongs: who may write a secret, but
+        not read it, would have it sent to a host of his own otherwise, or in clear.
+        """
+        return self._address(login) == self._address(there) and there.tls >= login.tls
+
+    def _address(self, login: Login) -> tuple[str, int]:
+        return login.host.lower().rstrip("."), login.port or self._default_port

@@ -1,0 +1,60 @@
+"""One user, two passwords: the new one, and the old one until the next rotation."""
+
+from functools import partial
+from typing import ClassVar
+
+from shared.holding import holding
+from shared.rotation import Attempt, Rotation
+from shared.session import Session, TwoPasswords
+from shared.settings import StrategyName
+from shared.strategies.search import confirm, find_own_login
+from shared.strategies.strategy import Strategy, missing
+
+
+class DualPassword(Strategy):
+    """The current password never stops working: AWSCURRENT works at every moment."""
+
+    name: ClassVar[StrategyName] = StrategyName.DUAL_PASSWORD
+
+    def apply(self, rotation: Rotation, attempt: Attempt) -> None:
+        """Add the pending password beside the one in use, and prove it."""
+        pending = attempt.pending
+        found = None
+        if pending.administrator_arn is not None:
+            session = self.connect_administrator(rotation, attempt)
+        else:
+            found = find_own_login(self.databases, rotation, attempt)
+            session = found.session
+        with session, holding(session, rotation, attempt) as hold:
+            if found is not None:
+                confirm(self.databases, hold, found)
+            hold.require_settled()
+            holder = two_passwords(session)
+            if hold.reading.carries_fence and self.databases.accepts(rotation, pending):
+                hold.set_and_prove(None, partial(self.prove, hold))
+                return
+            known = hold.current() if found is None else found.login
+            self.look_at_readers(hold, known)
+            add = holder.set_both if found is None else partial(_add_own, holder)
+            change = partial(add, pending.username, pending.password, known.password)
+            hold.set_and_prove(change, partial(self.prove, hold))
+
+
+def _add_own(holder: TwoPasswords, username: str, new: str, old: str) -> None:
+    """Put ``new`` before ``old``, in one statement where ``old`` is the first now.
+
+    It is not where an earlier attempt has put its own in front.
+    """
+    if not holder.add_password(new, old):
+        holder.set_both(username, new, old)
+
+
+def two_passwords(session: Session) -> TwoPasswords:
+    """Return the session as one that can give a user two passwords.
+
+    Raises:
+        CapabilityMissing: The server cannot.
+    """
+    if not isinstance(session, TwoPasswords):
+        raise missing(StrategyName.DUAL_PASSWORD)
+    return session
