@@ -452,17 +452,25 @@ class World:
 
     def _conclude(self, token: str) -> str:
         labels = self.secret.versions.labels
-        if labels[CURRENT] != token:
+        if self._edited_from(labels[CURRENT]) != token:
             if self.live == token:
                 self.blame(f"H2: {short(token)} reports success and is not AWSCURRENT")
             return "failed"
         if self.live == token:
-            self.live, self.succeeded, self.shut_out = None, True, False
-            self.require_current()
+            self.live, self.succeeded = None, True
+            if labels[CURRENT] == token:
+                self.shut_out = False
+                self.require_current()
         if self.setup.cleans_up and labels.get(PENDING) == token:
             self._replace(self.secret.versions.move(PENDING, token, None))
         self.say(f"{short(token)} has ended well")
         return "success"
+
+    def _edited_from(self, version: str) -> str:
+        """Return the version that AWSCURRENT was before operators edited it."""
+        while is_edit(version):
+            version = str(self._made_from[version])
+        return version
 
     def _end(self, token: str) -> None:
         if self.live == token:
@@ -505,6 +513,7 @@ class World:
             "SecretString": json.dumps(document),
         }
         live = self.live
+        self._made_from[request["ClientRequestToken"]] = versions.labels[CURRENT]
         self.operations.put_secret_value(request)
         self._remember()
         if live is not None and self.secret.versions.labels.get(PENDING) != live:
@@ -743,6 +752,7 @@ class World:
             self.say(f"        {', '.join(ends)}")
         if CURRENT in moved:
             self._check_promotion(*moved[CURRENT])
+        self._resume(moved, delivery)
         own = {None, delivery.token}
         foreign = [
             label
@@ -754,6 +764,17 @@ class World:
         left = self.secret.versions.pending()
         if PENDING in moved and left is not None and self.live is None and self.succeeded:
             self.blame(f"H5: AWSPENDING moves to {short(left)} when no rotation is under way")
+
+    def _resume(self, moved: Mapping[str, tuple[str | None, str | None]], by: Delivery) -> None:
+        """Take a rotation up again whose createSecret gives itself the AWSPENDING that nobody has.
+
+        Whether PutSecretValue has taken it off, or an operator, it cannot know: what is abandoned
+        between its first message and that one goes on, if no other rotation has ended since.
+        """
+        attaches = by.step == STEPS[0] and moved.get(PENDING) == (None, by.token)
+        if attaches and not self.succeeded:
+            self.live, by.looked_alive = by.token, True
+            self.say(f"{short(by.token)} is under way again")
 
     def _check_promotion(self, before: str | None, after: str | None) -> None:
         order = list(self.secret.versions.by_id)
