@@ -152,6 +152,7 @@ PROVENANCE = """\
 Amazon's public roots, which vouch for RDS Proxy.
 `regions/` holds the same for one Region each.
 A database whose host name tells its Region is verified against that file, which is read faster.
+`DATABASE_CA_FILE` is for all others, and takes nothing from these.
 Written by `python -m local.certs`; do not edit by hand.
 
 | what | value |

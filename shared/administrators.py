@@ -3,11 +3,14 @@
 A rotated secret can be edited by an application's team; the administrator's secret cannot. So the
 rotated one must not be able to send the administrator's password elsewhere: the session is opened
 at the *administrator's* own address, and only after it was shown to be the database that the
-rotated secret means.
+rotated secret means; and the administrator's secret can say by a tag whom he may be used for.
 """
 
-from collections.abc import Callable, Container, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,10 +19,13 @@ from shared.errors import (
     AccessDenied,
     AdministratorIsUser,
     AdministratorUnproven,
+    NotRotatable,
+    RotationError,
     ServiceFailed,
     StrategyNeedsAdministrator,
 )
 from shared.model import Login
+from shared.options import Options, Tag
 from shared.store import SecretStore
 
 if TYPE_CHECKING:
@@ -29,6 +35,21 @@ INSTANCE_TAG = "aws:rds:primaryDBInstanceArn"
 CLUSTER_TAG = "aws:rds:primaryDBClusterArn"
 """System tags that RDS puts on an administrator's secret that it manages: such a secret holds only
 user name and password."""
+
+ALLOW_HINT = (
+    "Add the user to that tag with `aws secretsmanager tag-resource`, or name another one in the "
+    "rotated secret's `masterarn`."
+)
+READ_HINT = (
+    "Tag the administrator's secret rotation:administrator with the name of the function that may "
+    "read it, postgres or mysql; under a customer-managed key the role needs kms:Decrypt besides."
+)
+RDS_REFUSALS: Mapping[str, type[RotationError]] = {
+    "AccessDenied": AccessDenied,
+    "NotFound": AdministratorUnproven,
+    "InvalidParameter": AdministratorUnproven,
+}
+"""What a part of RDS's error code means; anything else may pass by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,29 +72,44 @@ class Administrators:
         store: Reads the administrator's secret.
         rds: Makes the RDS client; called only where an address has to be looked up.
         default_port: The engine's.
+        shares_database: Whether an administrator whose own secret names no database logs in to that
+            of the rotated secret: where sessions need one, and locks hold in one only.
     """
 
     def __init__(
-        self, store: SecretStore, rds: "Callable[[], RDSClient]", default_port: int
+        self,
+        store: SecretStore,
+        rds: "Callable[[], RDSClient]",
+        default_port: int,
+        *,
+        shares_database: bool = True,
     ) -> None:
         self._store = store
         self._rds = rds
         self._default_port = default_port
+        self._shares_database = shares_database
 
-    def login_for(self, login: Login, secret_arn: str, rotated: Container[str]) -> Login:
+    def login_for(
+        self, login: Login, secret_arn: str, rotated: Iterable[str], *, adopting: bool = False
+    ) -> Login:
         """Return the login of the administrator that ``login`` names in ``masterarn``.
 
         Args:
             login: The rotated secret's login.
             secret_arn: The rotated secret's own ARN.
             rotated: The users whose passwords the secret rotates.
+            adopting: Whether one of them may be made this secret's own, which the tag
+                ``rotation:rotates`` has to allow.
 
         Raises:
             StrategyNeedsAdministrator: The secret has no ``masterarn``.
             AdministratorIsUser: The secret names itself, or another secret of the same user.
-            AdministratorUnproven: Nothing shows that both mean the same database.
+            AdministratorUnproven: Nothing shows that both mean the same database, or his secret's
+                tag ``rotation:rotates`` does not name all of ``rotated``.
             BadSecret: The administrator's secret is not usable.
+            NotRotatable, ServiceFailed: It cannot be read.
         """
+        users = tuple(rotated)
         arn = login.administrator_arn
         if arn is None:
             msg = f"Secret {secret_arn} has no `masterarn`."
@@ -81,20 +117,25 @@ class Administrators:
         if arn == secret_arn:
             msg = f"Secret {secret_arn} names itself in `masterarn`."
             raise AdministratorIsUser(msg)
-        found = self._store.current(arn).login(
+        with _naming(arn, secret_arn):
+            tags = self._store.describe(arn).tags
+            patterns = Options.of_tags(arn, tags).values.get(Tag.ROTATES, "" if adopting else "*")
+            _require_named(users, patterns, arn)
+            version = self._store.current(arn)
+        found = version.login(
             f"AWSCURRENT of the administrator's secret {arn}", host_required=False
         )
-        if found.username in rotated:
+        if found.username in users:
             msg = f"The administrator's secret {arn} belongs to the rotated user {found.username}."
             raise AdministratorIsUser(msg)
-        address = self._proven_address(found, arn, self._address(login.host, login.port))
+        address = self._proven_address(found, arn, tags, self._address(login.host, login.port))
         return Login(
             engine=login.engine,
             host=address.host,
             port=address.port,
             username=found.username,
             password=found.password,
-            dbname=found.dbname or login.dbname,
+            dbname=found.dbname or (login.dbname if self._shares_database else None),
             # Never weaker than the administrator's own secret asks for.
             tls=found.tls,
             document=found.document,
@@ -103,14 +144,16 @@ class Administrators:
     def _address(self, host: str, port: int | None) -> Address:
         return Address.of(host, port, self._default_port)
 
-    def _proven_address(self, administrator: Login, arn: str, rotated: Address) -> Address:
+    def _proven_address(
+        self, administrator: Login, arn: str, tags: Mapping[str, str], rotated: Address
+    ) -> Address:
         """Return where the administrator logs in, once it is shown to be the same database."""
         own = self._address(administrator.host, administrator.port) if administrator.host else None
         if own == rotated:
             return rotated
         unproven = {rotated} if own is None else {rotated, own}
         writer: Address | None = None
-        for endpoint in self._endpoints(administrator, arn):
+        for endpoint in self._endpoints(administrator, tags):
             writer = writer or endpoint
             unproven.discard(endpoint)
             if not unproven:
@@ -122,13 +165,12 @@ class Administrators:
         )
         raise AdministratorUnproven(msg)
 
-    def _endpoints(self, administrator: Login, arn: str) -> Iterator[Address]:
+    def _endpoints(self, administrator: Login, tags: Mapping[str, str]) -> Iterator[Address]:
         """Yield the addresses of the administrator's database as RDS tells, the writer's first."""
         cluster = administrator.document.get("dbClusterIdentifier")
         instance = administrator.document.get("dbInstanceIdentifier")
         if not administrator.host:
             # Only tags are trusted here: users cannot set tags that begin with `aws:`.
-            tags = self._store.describe(arn).tags
             cluster, instance = tags.get(CLUSTER_TAG), tags.get(INSTANCE_TAG)
         try:
             if cluster:
@@ -137,9 +179,12 @@ class Administrators:
                 yield from self._instance_endpoints(str(instance))
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "unknown")
-            kind = AccessDenied if "AccessDenied" in code else ServiceFailed
-            msg = f"RDS answered {code} when asked for the address of {cluster or instance}."
-            raise kind(msg) from None
+            kinds = (kind for part, kind in RDS_REFUSALS.items() if part in code)
+            msg = (
+                f"RDS answered {code} when asked for the address of the administrator's database "
+                f"{cluster or instance}."
+            )
+            raise next(kinds, ServiceFailed)(msg) from None
         except BotoCoreError as error:
             msg = f"RDS gave no answer ({type(error).__name__})."
             raise ServiceFailed(msg) from None
@@ -176,3 +221,26 @@ class Administrators:
             endpoint = instance.get("Endpoint", {})
             if "Address" in endpoint:
                 yield self._address(endpoint["Address"], endpoint.get("Port"))
+
+
+@contextmanager
+def _naming(arn: str, secret_arn: str) -> Iterator[None]:
+    """Let what goes wrong with the administrator's secret tell where its ARN was found."""
+    try:
+        yield
+    except (NotRotatable, ServiceFailed) as error:
+        msg = f"`masterarn` of {secret_arn} names {arn}, which cannot be used: {error.message}"
+        hint = READ_HINT if isinstance(error, AccessDenied) else error.advice
+        raise type(error)(msg, hint=hint) from None
+
+
+def _require_named(users: Iterable[str], patterns: str, arn: str) -> None:
+    for user in users:
+        if not any(_matches(pattern, user) for pattern in patterns.split()):
+            msg = f"Tag {Tag.ROTATES} of the administrator's secret {arn} does not name {user}."
+            raise AdministratorUnproven(msg, hint=ALLOW_HINT)
+
+
+def _matches(pattern: str, user: str) -> bool:
+    """Say whether ``pattern``, in which an asterisk stands for any characters, fits all of it."""
+    return fnmatchcase(user, re.sub(r"([?[])", r"[\1]", pattern))

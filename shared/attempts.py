@@ -161,4 +161,6 @@ def _end(rotation: Rotation, databases: Databases) -> bool | None:
 
 
 def _take_pending_off(rotation: Rotation) -> bool:
-    return rotation.store.remove_label(rotation.secret_id, Stage.PENDING, rotation.token)
+    removed = rotation.store.remove_label(rotation.secret_id, Stage.PENDING, rotation.token)
+    # A removal whose answer is lost is repeated by the SDK, and refused then.
+    return removed or not rotation.read().is_pending

@@ -1,16 +1,22 @@
 """The ways into the database: as the user, as the administrator, and just to be let in."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Iterable
 
+from shared.administrators import Administrators
 from shared.deadline import Deadline
 from shared.errors import DatabaseError, LoginRefused, ServerBusy
 from shared.model import Login
 from shared.rotation import Rotation
-from shared.session import Session
+from shared.session import Pair, Session
 
 ADMINISTRATOR_HINT = (
     "Correct the administrator's secret (`masterarn`), or wait for its own rotation to end."
 )
+
+
+PROOF_SECONDS = 10.0
+"""Longest wait for a login that only shows whether it works: applications may be shut out until it
+is over. What opens a session before anything has changed may wait for a server that wakes up."""
 
 
 class Databases:
@@ -18,28 +24,30 @@ class Databases:
 
     Args:
         connect: Opens a session; raises :class:`~shared.errors.DatabaseError`.
-        administrator_for: Finds the administrator of (login, secret's ARN, rotated users).
+        administrators: Find who may set the passwords of a secret's users.
         default_port: The engine's.
     """
 
     def __init__(
         self,
         connect: Callable[[Login, Deadline], Session],
-        administrator_for: Callable[[Login, str, Container[str]], Login],
+        administrators: Administrators,
         default_port: int,
     ) -> None:
         self._connect = connect
-        self._administrator_for = administrator_for
+        self._administrators = administrators
         self._default_port = default_port
 
-    def connect(self, rotation: Rotation, login: Login) -> Session:
-        """Log in."""
+    def connect(
+        self, rotation: Rotation, login: Login, deadline: Deadline | None = None
+    ) -> Session:
+        """Log in, in the time that the step has unless ``deadline`` is an earlier one."""
         if not login.tls:
             rotation.facts.plaintext = login.host
-        return self._connect(login, rotation.deadline)
+        return self._connect(login, deadline or rotation.deadline)
 
     def connect_administrator(
-        self, rotation: Rotation, login: Login, rotated: Container[str] | None = None
+        self, rotation: Rotation, login: Login, rotated: Iterable[str] | None = None
     ) -> Session:
         """Log in as the administrator that ``login`` names.
 
@@ -52,12 +60,22 @@ class Databases:
             LoginRefused: With a hint that says whose login it was.
         """
         users = (login.username,) if rotated is None else rotated
-        found = rotation.learn(self._administrator_for(login, rotation.secret_id, users))
+        found = rotation.learn(self._administrators.login_for(login, rotation.secret_id, users))
         try:
             return self.connect(rotation, found)
         except LoginRefused as refused:
             msg = f"The administrator {found.username} was refused: {refused.message}"
             raise LoginRefused(msg, hint=ADMINISTRATOR_HINT) from None
+
+    def require_adoption_allowed(self, rotation: Rotation, login: Login, pair: Pair) -> None:
+        """Make sure that the administrator's secret lets this one adopt a second user.
+
+        Raises:
+            AdministratorUnproven: It does not.
+        """
+        rotation.learn(
+            self._administrators.login_for(login, rotation.secret_id, pair, adopting=True)
+        )
 
     def require_login(self, rotation: Rotation, login: Login) -> str | None:
         """Make sure, by a fresh login, that the database accepts the password.
@@ -72,7 +90,8 @@ class Databases:
             LoginRefused: It does not.
         """
         try:
-            with self.connect(rotation, login) as session:
+            deadline = rotation.deadline.within(PROOF_SECONDS)
+            with self.connect(rotation, login, deadline) as session:
                 return session.acts_as()
         except DatabaseError as error:
             if error.proves_password and isinstance(error, ServerBusy):

@@ -32,6 +32,11 @@ class Deadline:
         """Return the seconds that may still be used; negative when time is over."""
         return self._end - self._clock()
 
+    def within(self, seconds: float) -> "Deadline":
+        """Return an earlier deadline, for what must not take longer than ``seconds``."""
+        left = min(seconds, self.remaining())
+        return Deadline(left + RESERVE_SECONDS, self._clock, self._sleep)
+
     def seconds(self, at_most: float, purpose: str) -> float:
         """Return how long ``purpose`` may take: ``at_most``, or less when time is short.
 

@@ -34,9 +34,9 @@
      │   ├─ PasswordRejected        the server's password policy
      │   ├─ LockTimeout             another delivery of this rotation is at work
      │   └─ StatementFailed
-     └─ CannotRotate                the database answered, and going on would be unsafe
-         ├─ NoLoginWorks            ProofFailed            ReaderBehind
-         ├─ RightsDiffer            NotOurUser   CurrentChanged   NameTooLong
+     └─ CannotRotate                going on would be unsafe
+         ├─ NoLoginWorks            ProofFailed            ReaderBehind   ReplicaBehind
+         ├─ RightsDiffer            NotOurUser   CurrentChanged   NameTooLong   IdleUserInUse
          ├─ CapabilityMissing       StrategyNeedsAdministrator
          └─ AdministratorUnproven   AdministratorIsUser
 
@@ -127,12 +127,16 @@ class RotationNotEnabled(NotRotatable):
 class UnknownVersion(NotRotatable):
     """The token is not a version of the secret."""
 
+    # It may be no more than an old answer.
+    retry_cures = True
     hint = "Start a rotation with RotateSecret: it makes the version that the token names."
 
 
 class VersionNotPending(NotRotatable):
     """The version carries neither AWSPENDING nor AWSCURRENT."""
 
+    # It may be no more than an old answer.
+    retry_cures = True
     hint = "The attempt was abandoned; start a new rotation with RotateSecret."
 
 
@@ -251,7 +255,10 @@ class AccountLocked(AccountUnusable):
 class PasswordExpired(AccountUnusable):
     """The server wants a new password before it does anything else."""
 
-    hint = "Set the account to PASSWORD EXPIRE NEVER: this rotation takes the place of expiry."
+    hint = (
+        "Name an administrator in the secret's `masterarn`: the new password that he sets ends the "
+        "expiry."
+    )
 
 
 class AccountExpired(AccountUnusable):
@@ -309,8 +316,9 @@ class CertificateUntrusted(TlsFailed):
 
     retry_cures = False
     hint = (
-        "For a server outside RDS set DATABASE_CA_FILE to its CA in PEM; for RDS update the "
-        "function, its CA bundle may be older than the server's certificate."
+        "For a server outside RDS, or in a Region that shared/certs/README.md does not list, set "
+        "DATABASE_CA_FILE to its CA in PEM; otherwise update the function, its CA bundle may be "
+        "older than the server's certificate."
     )
 
 
@@ -382,7 +390,7 @@ class StatementFailed(DatabaseError):
 
 
 class CannotRotate(RotationError):
-    """The database answered, and going on would be wrong."""
+    """Everything could be looked at, and going on would be wrong."""
 
 
 class NoLoginWorks(CannotRotate):
@@ -416,11 +424,32 @@ class ReaderBehind(CannotRotate):
     )
 
 
+class ReplicaBehind(CannotRotate):
+    """A Region still hands out an older version of the secret; nothing was changed."""
+
+    remedy = Remedy.WAIT
+    retry_cures = True
+    hint = (
+        "Secrets Manager repeats the rotation by itself; if it stays, look at `aws secretsmanager "
+        "describe-secret`, which says why, and repeat with `replicate-secret-to-regions`."
+    )
+
+
 class RightsDiffer(CannotRotate):
     """The second user would not have the rights of the first."""
 
     remedy = Remedy.RIGHTS
     hint = "Run the statements named above as a more powerful user; AWSCURRENT was not touched."
+
+
+class IdleUserInUse(CannotRotate):
+    """The user whose turn it is has open sessions, and the secret's tag says to refuse then."""
+
+    remedy = Remedy.WAIT
+    hint = (
+        "Have the applications read the secret again and close their sessions; or set the tag "
+        "rotation:in-use to warn."
+    )
 
 
 class NotOurUser(CannotRotate):
@@ -456,7 +485,7 @@ class StrategyNeedsAdministrator(CannotRotate):
 
 
 class AdministratorUnproven(CannotRotate):
-    """Nothing proves that the administrator belongs to the database of the rotated secret."""
+    """Nothing shows that the administrator belongs to the database, or is meant for the user."""
 
     hint = (
         "Use the same `host` and `port` in both secrets, or let the administrator's secret name "

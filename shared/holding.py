@@ -14,9 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from shared.errors import (
-    AccessDenied,
     CurrentChanged,
-    NotRotatable,
     PasswordRejected,
     RotationError,
     ServiceFailed,
@@ -159,42 +157,38 @@ class Hold:
         Raises:
             CurrentChanged: AWSCURRENT is a third version; where the user has one password, the
                 database follows it.
-            AccessDenied: Definitely refused; the former password was put back.
-            ServiceFailed: No answer that could be believed.
+            RotationError: Definitely refused, the former password was put back; or no answer that
+                could be believed.
         """
+        store, secret, planned = self.rotation.store, self.rotation.secret_id, self.reading.current
         while True:
+            refusal = None
             try:
-                holder = self._promoted_from_planned()
-            except (AccessDenied, NotRotatable) as refused:
-                self.put_back(put_back, refused)
-                raise
-            except ServiceFailed:
-                if self.rotation.deadline.remaining() < PROMOTION_PATIENCE_ENDS_SECONDS:
-                    raise
-                self.rotation.deadline.pause(PROMOTION_PAUSE_SECONDS)
-                continue
-            if holder == self.attempt.token:
+                if store.move_label(secret, Stage.CURRENT, self.attempt.token, planned):
+                    return
+            except RotationError as error:
+                if error.retry_cures:
+                    self._await_another_try(error)
+                    continue
+                refusal = error
+            # Refused: perhaps because an earlier answer was lost. One answer decides what it means.
+            now = Reading(self.attempt.token, store.settled(secret, Stage.CURRENT, besides=planned))
+            if now.current == self.attempt.token:
                 return
-            # Whoever has stored another AWSCURRENT may have taken AWSPENDING along.
-            raise _edited(self.rotation, self.attempt, self.rotation.read(), self._follow)
+            if now.current != planned:
+                # Whoever has stored another AWSCURRENT may have taken AWSPENDING along.
+                raise _edited(self.rotation, self.attempt, now, self._follow)
+            if refusal is not None:
+                self.put_back(put_back, refusal)
+                raise refusal
+            msg = f"Secrets Manager contradicts itself about AWSCURRENT of {secret}."
+            self._await_another_try(ServiceFailed(msg))
 
-    def _promoted_from_planned(self) -> str | None:
-        """Move AWSCURRENT, and return who has it then.
-
-        Raises:
-            ServiceFailed: The service refuses to take it from its holder, and yet names him: an old
-                answer, that stayed.
-        """
-        store, token, planned = self.rotation.store, self.attempt.token, self.reading.current
-        if store.move_label(self.rotation.secret_id, Stage.CURRENT, token, planned):
-            return token
-        holder = store.settled_holder(self.rotation.secret_id, Stage.CURRENT, besides=planned)
-        if holder == planned:
-            msg = (
-                f"Secrets Manager contradicts itself about AWSCURRENT of {self.rotation.secret_id}."
-            )
-            raise ServiceFailed(msg)
-        return holder
+    def _await_another_try(self, error: RotationError) -> None:
+        """Wait a little, or raise ``error`` when time is nearly over."""
+        if self.rotation.deadline.remaining() < PROMOTION_PATIENCE_ENDS_SECONDS:
+            raise error
+        self.rotation.deadline.pause(PROMOTION_PAUSE_SECONDS)
 
 
 OLD_IS_BACK = "The former password is in force again: AWSCURRENT logs in."

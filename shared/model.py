@@ -8,7 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self, TypeGuard
 
-from shared.errors import BadEvent, BadSecret
+from shared.errors import BadEvent, BadSecret, ReplicaBehind
+from shared.hosts import ends_with_port, is_host, is_rds_proxy
 
 MAX_PORT = 65_535
 
@@ -173,6 +174,16 @@ class Login:
         """Return the same login for another address of the same database."""
         return replace(self, host=host, port=port)
 
+    def require_own_address(self, where: str) -> None:
+        """Make sure that the login goes to the database itself.
+
+        Raises:
+            BadSecret: ``host`` is an RDS Proxy, through which nothing about the database is proven.
+        """
+        if is_rds_proxy(self.host):
+            msg = f"Field `host` of {where} is an RDS Proxy, which keeps passwords of its own."
+            raise BadSecret(msg, hint=PROXY_HINT)
+
     def same_but_credentials(self, other: "Login") -> bool:
         """Say whether the two values differ in nothing but user name and password."""
         credentials = {"username": None, "password": None}
@@ -192,19 +203,30 @@ class Login:
         return text
 
 
+PROXY_HINT = (
+    "Store the own endpoint of the instance or cluster as `host`, with `aws secretsmanager "
+    "put-secret-value`, and rotate again; let applications take the proxy's name from elsewhere."
+)
+OBJECT_HINT = (
+    "Store a JSON object with `host`, `username` and `password`, with `aws secretsmanager "
+    "put-secret-value --secret-string`, and rotate again."
+)
+
+
 def _json_object(text: str | None, where: str) -> dict[str, Any]:
     if text is None:
-        msg = f"{where} holds SecretBinary; a database secret is a JSON object in SecretString."
-        raise BadSecret(msg)
+        found = "holds SecretBinary; a database secret is a JSON object in SecretString"
+        raise BadSecret(f"{where} {found}.", hint=OBJECT_HINT)
     try:
         document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as error:
         # The parser's own message quotes the value; it must not be chained.
-        msg = f"{where} is not valid JSON."
-        raise BadSecret(msg) from None
+        place = ""
+        if isinstance(error, json.JSONDecodeError):
+            place = f" (line {error.lineno}, column {error.colno})"
+        raise BadSecret(f"{where} is not valid JSON{place}.", hint=OBJECT_HINT) from None
     if not isinstance(document, dict):
-        msg = f"{where} is JSON but not an object with fields."
-        raise BadSecret(msg)
+        raise BadSecret(f"{where} is JSON but not an object with fields.", hint=OBJECT_HINT)
     return document
 
 
@@ -240,24 +262,15 @@ def _field(document: Mapping[str, Any], name: str, where: str, *, required: bool
     return value
 
 
-def is_host(text: str) -> bool:
-    """Say whether ``text`` can be one DNS name or address.
-
-    libpq takes more: a path or ``@name`` is a socket, to which it speaks without TLS whatever it
-    was told, and a comma makes a list.
-    """
-    return text.isprintable() and not NOT_IN_HOSTS & set(text)
-
-
-NOT_IN_HOSTS = frozenset(" /\\@,'\"")
-
-
 def _host(document: Mapping[str, Any], where: str, *, required: bool) -> str:
     host = _field(document, "host", where, required=required)
-    if not is_host(host):
-        msg = f"Field `host` of {where} is not one DNS name or address."
-        raise BadSecret(msg)
-    return host
+    if is_host(host):
+        return host
+    found = "is not one DNS name or address"
+    if ends_with_port(host):
+        found = "ends with a port, which belongs into the field `port`"
+    msg = f"Field `host` of {where} {found}."
+    raise BadSecret(msg)
 
 
 def _port(value: object, where: str) -> int:
@@ -318,6 +331,7 @@ class Description:
         rotation_enabled: Whether a rotation function is attached.
         owning_service: Name of the service that manages the secret, None for an ordinary one.
         window_seconds: How long the schedule's window is open; None for the service's default.
+        replication: Region of each replica to its status: InSync, InProgress or Failed.
     """
 
     arn: str
@@ -326,7 +340,32 @@ class Description:
     rotation_enabled: bool
     owning_service: str | None
     window_seconds: int | None = None
+    replication: Mapping[str, str] = field(default_factory=dict)
 
     def holder(self, label: str) -> str | None:
         """Return the id of the version that has ``label``, None when no version has it."""
         return next((v for v, labels in self.stages.items() if label in labels), None)
+
+
+def replicas_behind(description: Description) -> list[str]:
+    """Return the Regions that may still hand out an older version, each with its status."""
+    return [
+        f"{region} ({status})"
+        for region, status in sorted(description.replication.items())
+        if status != IN_SYNC
+    ]
+
+
+IN_SYNC = "InSync"
+"""https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ReplicationStatusType.html"""
+
+
+def require_replicas_in_sync(description: Description) -> None:
+    """Make sure that every Region hands out what this one does.
+
+    Raises:
+        ReplicaBehind: One does not: its applications may use a password that is about to change.
+    """
+    if behind := replicas_behind(description):
+        msg = f"Replicas of {description.arn} are not in sync: {', '.join(behind)}."
+        raise ReplicaBehind(msg)

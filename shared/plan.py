@@ -21,8 +21,9 @@ from typing import Self
 
 from shared.errors import BadSetting, StrategyNeedsAdministrator
 from shared.model import Description, Login, Stage, Version
+from shared.options import Tag
 from shared.session import Pair
-from shared.settings import StrategyName, Tag
+from shared.settings import Rights, SecretSettings, StrategyName
 
 PREFIX = "rotation--"
 SEPARATOR = "--"
@@ -30,14 +31,16 @@ ESCAPE = "-"
 DIGEST_MARK = "-z"
 """Begins a name that is written as a digest: no escaped byte begins so."""
 DIGEST_DIGITS = 16
-LONGEST_NAME = 88
+LONGEST_NAME = 85
 """In characters of the label: two such names, and all the rest, stay within 256."""
 
 READERS = "readers"
-RIGHTS_MANAGED, RIGHTS_UNTOUCHED = "managed", "untouched"
 
 SECOND_USER_SUFFIX = "_clone"
 """What AWS's rotation functions append, so that existing pairs keep their names."""
+
+DEFAULT_STRATEGIES = (StrategyName.SINGLE_USER, StrategyName.ALTERNATING_USERS)
+"""Without and with an administrator."""
 
 NEEDS_ADMINISTRATOR = frozenset(
     {StrategyName.SINGLE_USER_BY_ADMINISTRATOR, StrategyName.ALTERNATING_USERS}
@@ -64,27 +67,22 @@ class Plan:
 
     @classmethod
     def choose(
-        cls,
-        current: Version,
-        login: Login,
-        description: Description,
-        default: StrategyName | None,
+        cls, current: Version, login: Login, description: Description, wanted: SecretSettings
     ) -> Self:
-        """Decide, from the secret's tags, the function's setting, and what the secret allows.
+        """Decide, from what the secret's tags and the function's settings want, and what can be.
 
         Args:
             current: The version with AWSCURRENT.
             login: Its value.
-            description: The secret's tags and labels.
-            default: The function's strategy for secrets without a tag of their own.
+            description: The secret's labels: they tell which users took turns so far.
+            wanted: How the secret is to be rotated.
 
         Raises:
-            BadSetting: A tag has an impossible value.
+            BadSetting: The tags name users that cannot take turns.
             StrategyNeedsAdministrator: The strategy works through an administrator, and the secret
                 names none.
         """
-        tags = description.tags
-        strategy = choose_strategy(login, description, default)
+        strategy = wanted.strategy or DEFAULT_STRATEGIES[login.administrator_arn is not None]
         if strategy in NEEDS_ADMINISTRATOR and login.administrator_arn is None:
             msg = f"Strategy {strategy} of {description.arn} needs an administrator."
             raise StrategyNeedsAdministrator(msg)
@@ -92,9 +90,9 @@ class Plan:
         return cls(
             strategy=strategy,
             made_from=digest(current.id),
-            users=choose_users(login.username, description) if alternates else None,
-            rights_are_managed=_rights_are_managed(tags.get(Tag.RIGHTS, RIGHTS_MANAGED).strip()),
-            asks_readers=bool(tags.get(Tag.READER_HOSTS, "").strip()),
+            users=choose_users(login.username, description, wanted) if alternates else None,
+            rights_are_managed=wanted.rights is Rights.MANAGED,
+            asks_readers=bool(wanted.reader_hosts),
         )
 
     @classmethod
@@ -113,14 +111,14 @@ class Plan:
                     strategy=StrategyName(strategy),
                     made_from=made_from,
                     users=(_decoded(names[0]), _decoded(names[1])) if names[1:] else None,
-                    rights_are_managed=rights != RIGHTS_UNTOUCHED,
+                    rights_are_managed=rights != Rights.UNTOUCHED,
                     asks_readers=readers == READERS,
                 )
         return None
 
     def label(self, token: str) -> str:
         """Return the staging label that holds the plan of the attempt ``token``."""
-        rights = RIGHTS_MANAGED if self.rights_are_managed else RIGHTS_UNTOUCHED
+        rights = Rights.MANAGED if self.rights_are_managed else Rights.UNTOUCHED
         options = rights + (ESCAPE + READERS if self.asks_readers else "")
         names = [_encoded(name) for name in self.users or ()]
         fields = [digest(token), self.strategy, self.made_from, options, *names]
@@ -157,7 +155,7 @@ class Plan:
 
 def is_plan(label: str) -> bool:
     """Say whether a label is one of :meth:`Plan.label`."""
-    return label.startswith(PREFIX)
+    return Plan.read([label]) is not None
 
 
 def digest(text: str) -> str:
@@ -180,30 +178,15 @@ def _decoded(text: str) -> str:
         return text
     parts = re.split(f"{ESCAPE}([0-9a-f]{{2}})", text)
     raw = b"".join(
-        bytes.fromhex(part) if index % 2 else part.encode() for index, part in enumerate(parts)
+        bytes.fromhex(part) if index % 2 else part.encode(errors="replace")
+        for index, part in enumerate(parts)
     )
     return raw.decode(errors="replace")
 
 
-def choose_strategy(
-    login: Login, description: Description, default: StrategyName | None
-) -> StrategyName:
-    """Choose by the secret's tag, else the function's setting, else what the secret allows.
-
-    Raises:
-        BadSetting: The tag names no strategy.
-    """
-    tags = description.tags
-    if Tag.STRATEGY in tags:
-        return StrategyName.read(tags[Tag.STRATEGY], f"The secret's tag {Tag.STRATEGY}")
-    if default is not None:
-        return default
-    if login.administrator_arn:
-        return StrategyName.ALTERNATING_USERS
-    return StrategyName.SINGLE_USER
-
-
-def choose_users(current_user: str, description: Description) -> tuple[str, str]:
+def choose_users(
+    current_user: str, description: Description, wanted: SecretSettings
+) -> tuple[str, str]:
     """Return the (first, second) user that take turns.
 
     The secret's tags say; else the pair of an earlier rotation; else the current user is the first,
@@ -213,15 +196,14 @@ def choose_users(current_user: str, description: Description) -> tuple[str, str]
         BadSetting: The tags name a pair that the current user is not one of, or another second user
             while the second one is in use.
     """
-    first = description.tags.get(Tag.FIRST_USER, "")
-    second = description.tags.get(Tag.SECOND_USER, "")
-    earlier = _earlier_users(current_user, description)
-    if earlier and not first:
+    first, second = wanted.first_user, wanted.second_user
+    earlier = None if first else _earlier_users(current_user, description, second)
+    if earlier:
         if second not in ("", earlier[1]) and current_user == earlier[1]:
             msg = (
-                f"The secret's tag {Tag.SECOND_USER} names {second}, but {current_user}, the "
-                f"second user of {earlier[0]}, is in use: set {Tag.FIRST_USER} to {earlier[0]} and "
-                f"rotate back to it first, or take {Tag.SECOND_USER} off."
+                f"Tag {Tag.SECOND_USER} of {description.arn} names {second}, but {current_user}, "
+                f"the second user of {earlier[0]}, is in use: take the tag off, rotate once, so "
+                f"that {earlier[0]} is, and set it again."
             )
             raise BadSetting(msg)
         first, second = earlier[0], second or earlier[1]
@@ -229,41 +211,38 @@ def choose_users(current_user: str, description: Description) -> tuple[str, str]
     second = second or first + SECOND_USER_SUFFIX
     if first == second or current_user not in (first, second):
         msg = (
-            f"The secret's tags {Tag.FIRST_USER} and {Tag.SECOND_USER} name {first} and {second}; "
-            f"they must be two users, one of them the secret's {current_user}."
+            f"The tags {Tag.FIRST_USER} and {Tag.SECOND_USER} of {description.arn} name {first} "
+            f"and {second}; they must be two users, one of them the secret's {current_user}."
         )
         raise BadSetting(msg)
     return first, second
 
 
-def _earlier_users(current_user: str, description: Description) -> tuple[str, str] | None:
-    """Return the pair of an earlier rotation: that of AWSCURRENT, else of any other version."""
-    tagged = (description.tags.get(tag, "") for tag in (Tag.FIRST_USER, Tag.SECOND_USER))
+def _earlier_users(
+    current_user: str, description: Description, second: str
+) -> tuple[str, str] | None:
+    """Return the pair of an earlier rotation: that of AWSCURRENT, else of any other version.
+
+    Raises:
+        BadSetting: A name did not fit into the label, and nothing tells it.
+    """
     known = (
         current_user,
         current_user + SECOND_USER_SUFFIX,
         current_user.removesuffix(SECOND_USER_SUFFIX),
-        *tagged,
+        second,
     )
     current = description.holder(Stage.CURRENT)
     for version in sorted(description.stages, key=lambda each: each != current):
-        plan = Plan.read(description.stages[version])
-        users = plan.with_names(*known).users if plan else None
-        if users and current_user in users:
-            return users
+        found = Plan.read(description.stages[version])
+        plan = found and found.with_names(*known)
+        if plan is None or current_user not in (plan.users or ()):
+            continue
+        if plan.lacks_names:
+            msg = (
+                f"The users that take turns with {current_user} have names too long to be "
+                f"remembered: name both with the tags {Tag.FIRST_USER} and {Tag.SECOND_USER}."
+            )
+            raise BadSetting(msg)
+        return plan.users
     return None
-
-
-def _rights_are_managed(text: str) -> bool:
-    """Say whether the framework keeps the second user's rights equal to the first's.
-
-    Raises:
-        BadSetting: The tag says neither ``managed`` nor ``untouched``.
-    """
-    if text not in (RIGHTS_MANAGED, RIGHTS_UNTOUCHED):
-        msg = (
-            f"The secret's tag {Tag.RIGHTS} is {text[:20]!r}; it must be {RIGHTS_MANAGED} or "
-            f"{RIGHTS_UNTOUCHED}."
-        )
-        raise BadSetting(msg)
-    return text == RIGHTS_MANAGED

@@ -32,6 +32,8 @@ class Facts:
         plaintext: The host to which a login went without TLS, because the secret says so.
         put_back: Whether the former password could be brought back after a failed proof.
         lock: How the lock was come by; None for at once.
+        idle_sessions: How many sessions the idle user still had when its password was to change.
+        replicas_behind: Regions that may still hand out an older version.
         ended: Whether the attempt, which could not succeed, has taken AWSPENDING off.
     """
 
@@ -40,6 +42,8 @@ class Facts:
     plaintext: str | None = None
     put_back: str | None = None
     lock: str | None = None
+    idle_sessions: int | None = None
+    replicas_behind: str | None = None
     ended: bool | None = None
 
     def told(self) -> dict[str, object]:

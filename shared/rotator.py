@@ -31,13 +31,20 @@ from shared.errors import (
     WrongEngine,
 )
 from shared.lifecycle import ACTIONS, Action, Standing, standing
-from shared.model import Description, Login, Step, Version
+from shared.model import (
+    Description,
+    Login,
+    Step,
+    Version,
+    replicas_behind,
+    require_replicas_in_sync,
+)
 from shared.passwords import Profile
 from shared.plan import Plan
 from shared.reading import Reading
 from shared.rotation import AlreadyPromoted, Attempt, BeginAgain, Rotation
 from shared.session import Session
-from shared.settings import Settings, StrategyName
+from shared.settings import SecretSettings, Settings, StrategyName
 from shared.store import SecretStore
 from shared.strategies import STRATEGIES, Strategy
 from shared.tls import Trust
@@ -82,7 +89,7 @@ class Rotator(ABC):
         self.settings = settings
         self.trust = trust
         administrators = Administrators(store, rds, self.default_port)
-        self._databases = Databases(self.connect, administrators.login_for, self.default_port)
+        self._databases = Databases(self.connect, administrators, self.default_port)
 
     @abstractmethod
     def connect(self, login: Login, deadline: Deadline) -> Session:
@@ -156,24 +163,33 @@ class Rotator(ABC):
 
     def _store(self, rotation: Rotation, reading: Reading) -> None:
         """Choose strategy and password, and store the new value ahead of any change."""
+        require_rotatable(reading.description)
         current = rotation.current_version()
         if current.id != reading.current:
             msg = f"AWSCURRENT of {rotation.secret_id} is read as two versions; one answer is old."
             raise ServiceFailed(msg)
         login = rotation.login_of(current, "AWSCURRENT")
+        wanted = SecretSettings.of(reading.description, self.settings)
         plan = self._plan(rotation, reading, current, login)
-        password = self.settings.password_policy.generate()
+        password = wanted.password_policy.generate()
         user = plan.next_user(login.username)
         pending = rotation.learn(login.replacing(password=password, username=user))
         take_superseded_labels_off(rotation, reading)
         store_value(rotation, pending.to_json(), plan)
 
     def _plan(self, rotation: Rotation, reading: Reading, current: Version, login: Login) -> Plan:
-        require_rotatable(reading.description)
+        """Decide, and make sure of what can be known without the database."""
         self._require_engine(login, rotation)
-        plan = Plan.choose(current, login, reading.description, self.settings.strategy)
+        login.require_own_address(f"AWSCURRENT of secret {rotation.secret_id}")
+        description = reading.description
+        wanted = SecretSettings.of(description, self.settings)
+        wanted.require_related_readers(login.host)
+        plan = Plan.choose(current, login, description, wanted)
+        rotation.facts.replicas_behind = ", ".join(replicas_behind(description)) or None
         if plan.users is not None:
             self.require_name(plan.users[1])
+            # Where a Region still hands out the idle user, its password must not change.
+            require_replicas_in_sync(description)
         return plan
 
     def _go_on(self, rotation: Rotation) -> Action:
@@ -213,6 +229,7 @@ class Rotator(ABC):
     def _probe(self, rotation: Rotation) -> None:
         """Make sure, without any change, that a rotation would find what it needs."""
         reading = rotation.read()
+        require_rotatable(reading.description)
         current = rotation.current_version()
         login = rotation.login_of(current, "AWSCURRENT")
         plan = self._plan(rotation, reading, current, login)

@@ -23,6 +23,7 @@ from shared.deadline import Deadline
 from shared.errors import BadSetting, RotationError
 from shared.lifecycle import Action, Source
 from shared.model import RotationEvent
+from shared.options import Variable
 from shared.redaction import Redactor
 from shared.rotation import Facts, Rotation
 from shared.rotator import Rotator
@@ -49,6 +50,11 @@ HEALTHY = Source.CURRENT.name
 PLAINTEXT_WARNING = (
     'The secret says "ssl": false: passwords cross the network in clear or nearly so. Remove it as '
     "soon as the server speaks TLS."
+)
+
+IN_USE_WARNING = (
+    "The user whose password was changed had open sessions: whoever reconnects with the password "
+    "before is refused. Have the applications read the secret again."
 )
 
 CLIENT_CONFIG = Config(
@@ -114,11 +120,11 @@ class Clients:
 
     def _secretsmanager(self) -> "SecretsManagerClient":
         # None lets the SDK choose: AWS_ENDPOINT_URL_SECRETS_MANAGER, else the Region's endpoint.
-        endpoint = self._environment.get("SECRETS_MANAGER_ENDPOINT") or None
+        endpoint = self._environment.get(Variable.ENDPOINT) or None
         try:
             return boto3.client("secretsmanager", endpoint_url=endpoint, config=CLIENT_CONFIG)
         except ValueError:
-            msg = f"SECRETS_MANAGER_ENDPOINT is {endpoint!r}, which is not a URL."
+            msg = f"{Variable.ENDPOINT} is {endpoint!r}, which is not a URL."
             raise BadSetting(msg) from None
 
     def _rds(self) -> "RDSClient":
@@ -176,6 +182,9 @@ class _Invocation:
             self._count("Plaintext")
         self._logger.info("step succeeded", action=action.name, **self._report())
         self._count("StepSucceeded")
+        if self._facts.idle_sessions:
+            self._logger.warning(IN_USE_WARNING)
+            self._count("IdleUserInUse")
         if self._facts.logged_in_with not in (None, HEALTHY):
             self._count("Recovered")
 

@@ -6,6 +6,7 @@ has to be declared, and a flag cannot disagree with the code.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol, Self, runtime_checkable
@@ -26,6 +27,9 @@ class Pair:
     first: str
     second: str
     owner: str
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((self.first, self.second))
 
     def __contains__(self, username: object) -> bool:
         return username in (self.first, self.second)

@@ -97,6 +97,10 @@ class SecretStore:
             # Missing while the service tests a configuration, perhaps: only a clear no is one.
             rotation_enabled=answer.get("RotationEnabled", True),
             owning_service=answer.get("OwningService"),
+            replication={
+                each["Region"]: each.get("Status", "")
+                for each in answer.get("ReplicationStatus", [])
+            },
             window_seconds=_window(answer.get("RotationRules", {}).get("Duration", "")),
         )
 
@@ -127,15 +131,15 @@ class SecretStore:
             version = self.version(secret_id, version_id)
         return version
 
-    def settled_holder(self, secret_id: str, label: str, *, besides: str | None) -> str | None:
-        """Read who has a label, with patience while an answer names the one who has it no more."""
-        holder = self.describe(secret_id).holder(label)
+    def settled(self, secret_id: str, label: str, *, besides: str | None) -> Description:
+        """Describe a secret, with patience while ``label`` reads as being where it was before."""
+        description = self.describe(secret_id)
         for pause in STALE_READ_PAUSES:
-            if holder != besides:
+            if description.holder(label) != besides:
                 break
             self._sleep(pause)
-            holder = self.describe(secret_id).holder(label)
-        return holder
+            description = self.describe(secret_id)
+        return description
 
     def _read(self, **which: str) -> Version:
         with _translated(f"GetSecretValue of {which['SecretId']}"):

@@ -4,59 +4,55 @@ The certificate's chain and host name are always checked. There is no mode in be
 is verified, or the secret says ``"ssl": false`` and it is plaintext, which is warned about.
 """
 
-import re
 import ssl
-from functools import cached_property
 from pathlib import Path
 
 from shared.errors import BadSetting
+from shared.hosts import rds_region
 
 RDS_AND_AMAZON_ROOTS = Path(__file__).parent / "certs" / "bundle.pem"
-"""The CAs of RDS in every Region, and Amazon's public roots, which sign RDS Proxy's certificates;
-provenance in ``certs/README.md``."""
-
+"""The CAs of RDS in the Regions that ``certs/README.md`` lists, with their provenance, and Amazon's
+public roots, which sign RDS Proxy's certificates. GovCloud, China and the newest Regions are not
+among them."""
 
 PEM_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 
 REGIONS = RDS_AND_AMAZON_ROOTS.parent / "regions"
 """The same for one Region each."""
 
-RDS_HOST = re.compile(r"\.([a-z]+(?:-[a-z]+)+-[0-9])\.rds\.amazonaws\.com\.?$", re.IGNORECASE)
-"""The name that RDS gives an instance, cluster or proxy, with its Region."""
-
 
 class Trust:
     """The certificate authorities that may vouch for a database.
 
     Args:
-        ca_file: A PEM file that takes the place of the built-in bundle (``DATABASE_CA_FILE``).
+        ca_file: A PEM file (``DATABASE_CA_FILE``) for databases whose names tell no Region of RDS's
+            that is built in; None for the built-in authorities, for these too.
 
     Raises:
         BadSetting: The file cannot be read or holds no certificate.
     """
 
     def __init__(self, ca_file: str | Path | None = None) -> None:
-        self.ca_file = Path(ca_file) if ca_file else RDS_AND_AMAZON_ROOTS
+        self._others = Path(ca_file) if ca_file else RDS_AND_AMAZON_ROOTS
+        self._contexts: dict[Path, ssl.SSLContext] = {}
         try:
-            text = self.ca_file.read_bytes()
+            text = self._others.read_bytes()
         except OSError as error:
-            msg = f"DATABASE_CA_FILE names {self.ca_file}, which cannot be read: {error.strerror}."
+            msg = f"DATABASE_CA_FILE names {self._others}, which cannot be read: {error.strerror}."
             raise BadSetting(msg) from None
         if PEM_CERTIFICATE not in text:
-            msg = f"DATABASE_CA_FILE names {self.ca_file}, which holds no certificate in PEM."
+            msg = f"DATABASE_CA_FILE names {self._others}, which holds no certificate in PEM."
             raise BadSetting(msg)
 
     def file_for(self, host: str) -> Path:
-        """Return the file to verify a server against: of the built-in ones, its Region's if known.
+        """Return the file to verify a server against: its Region's if its name tells one.
 
         Every connection of libpq reads the file anew, while an application may be shut out: a
         Region's 8 certificates take 1 ms, all of them 13.
         """
-        region = RDS_HOST.search(host)
-        if region is None or self.ca_file != RDS_AND_AMAZON_ROOTS:
-            return self.ca_file
-        of_region = REGIONS / f"{region[1].lower()}.pem"
-        return of_region if of_region.is_file() else self.ca_file
+        region = rds_region(host)
+        of_region = REGIONS / f"{region}.pem"
+        return of_region if region and of_region.is_file() else self._others
 
     def libpq(self, host: str, *, tls: bool) -> dict[str, str]:
         """Return the connection parameters for PostgreSQL's libpq.
@@ -73,18 +69,22 @@ class Trust:
             "gssencmode": "disable",
         }
 
-    @cached_property
-    def context(self) -> ssl.SSLContext:
-        """The same decision for drivers that use Python's :mod:`ssl`; made once, it is costly.
+    def context_for(self, host: str) -> ssl.SSLContext:
+        """Return the same decision for drivers that use Python's :mod:`ssl`.
+
+        Made once for each file: it is costly.
 
         Raises:
             BadSetting: A certificate in the file is damaged.
         """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies chain and host name
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        try:
-            context.load_verify_locations(cafile=self.ca_file)
-        except ssl.SSLError:
-            msg = f"DATABASE_CA_FILE names {self.ca_file}, which holds a damaged certificate."
-            raise BadSetting(msg) from None
-        return context
+        file = self.file_for(host)
+        if file not in self._contexts:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies chain and host name
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            try:
+                context.load_verify_locations(cafile=file)
+            except ssl.SSLError:
+                msg = f"DATABASE_CA_FILE names {file}, which holds a damaged certificate."
+                raise BadSetting(msg) from None
+            self._contexts[file] = context
+        return self._contexts[file]

@@ -21,7 +21,8 @@ EVERYTHING = sorted(
 
 ORDER = [
     # Each module imports only from those in the lines before its own.
-    {"errors"},
+    {"errors", "hosts"},
+    {"options"},
     {"model", "deadline", "redaction", "passwords", "tls"},
     {"session", "settings", "store", "lifecycle"},
     {"plan", "administrators"},

@@ -92,7 +92,7 @@ def make_mysql_user(administrator: Secret, user: Secret, trust: Trust) -> None:
         user=administrator.username,
         password=administrator.password.encode(),  # str would go as latin-1
         connect_timeout=CONNECT_SECONDS,
-        ssl=trust.context,
+        ssl=trust.context_for(administrator.host),
         autocommit=True,
     )
     schema = "`" + user.database.replace("`", "``") + "`"

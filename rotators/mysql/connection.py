@@ -8,12 +8,12 @@ PyMySQL is told what it would otherwise guess wrongly:
 * without TLS arguments it talks TLS to nobody in particular, and plaintext if there is no TLS;
 * asked by the server it would send the password in clear, or answer questions of a dialog: a
   password that can be rotated never needs either;
-* its connect timeout holds for each address of a host, and not for TLS: the socket is opened here.
+* its timeouts hold for each address of a host, not for DNS and TLS, and for each read anew: the
+  socket is opened here, and broken off when time is over.
 """
 
-import errno
 import importlib.util
-import socket
+import re
 import ssl
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -26,6 +26,7 @@ from pymysql.connections import Connection as DriverConnection
 from pymysql.converters import conversions, escape_string
 
 from rotators.mysql import error_codes
+from rotators.mysql.addresses import broken_off, is_postgresql, open_socket, why_not
 from shared.deadline import Deadline
 from shared.errors import (
     AccountUnusable,
@@ -33,7 +34,6 @@ from shared.errors import (
     DatabaseError,
     HostNameMismatch,
     LoginRefused,
-    NameNotResolved,
     OutOfTime,
     TlsFailed,
     TlsNotOffered,
@@ -50,7 +50,9 @@ PROGRAM_NAME = "secret-rotation"
 """How sessions name themselves (``performance_schema.session_connect_attrs``)."""
 
 CONNECT_SECONDS = 10.0
-"""For all addresses of the host together."""
+"""Longest wait for a login in a hurry: a reachable server answers in well under a second."""
+CHANGE_SECONDS = 5.0
+"""What a login leaves of a longer time: enough to change a password, and to prove it."""
 ANSWER_SECONDS = 30.0
 """Longest silence of the server while a statement runs; account changes take milliseconds."""
 LOCK_WAIT_SECONDS = 10
@@ -62,14 +64,22 @@ LONGEST_SESSION_SECONDS = 900.0
 
 NO_SSL = 2026
 """The client library's CR_SSL_CONNECTION_ERROR."""
-CANNOT_LOAD_PLUGIN = 2059
-"""The client library's CR_AUTH_PLUGIN_CANNOT_LOAD."""
 WRONG_NAME = frozenset({62, 64})
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL."""
+
+PROTOCOL_HINT = (
+    "Check `port` and `engine` in the secret: this function rotates MySQL and MariaDB only."
+)
+ADDRESS = re.compile(r"@'([\w.:%-]+)'")
+"""Of the client, in the server's text about a refused login, in whatever language that is."""
 
 PLAINTEXT_HINT = (
     'Remove "ssl": false from the secret. If plaintext must be, add the package `cryptography` to '
     "rotators/mysql/requirements.txt: MySQL's caching_sha2_password needs it where there is no TLS."
+)
+IN_CLEAR_HINT = (
+    "Accounts of IAM, PAM or LDAP log in so, and no rotation changes them. "
+    + error_codes.PLUGIN_HINT
 )
 REQUIRE_SSL_HINT = (
     'The secret says "ssl": false: an account with REQUIRE SSL, and a server with '
@@ -121,15 +131,18 @@ class Answer:
     rows: list[Row]
 
 
+class _AskedForPassword(Exception):
+    """The server wants the password itself, or what is as good."""
+
+
 def _refuse_plugin(_connection: object) -> None:
-    """Stand in for an authentication plugin that would hand the server the password itself."""
-    raise pymysql.OperationalError(CANNOT_LOAD_PLUGIN, "refused")
+    """Stand in for an authentication plugin that would hand the server the password."""
+    raise _AskedForPassword
 
 
-_PLUGINS: dict[str, Callable[[Any], Any]] = {
-    "mysql_clear_password": _refuse_plugin,
-    "dialog": _refuse_plugin,
-}
+_PLUGINS: dict[str, Callable[[Any], Any]] = dict.fromkeys(
+    ("mysql_clear_password", "dialog", "mysql_old_password"), _refuse_plugin
+)
 
 
 def plaintext_possible() -> bool:
@@ -139,6 +152,10 @@ def plaintext_possible() -> bool:
 
 def open_connection(login: Login, port: int, trust: Trust, deadline: Deadline) -> "Connection":
     """Log in.
+
+    It may take what is left of the time, but for what a change needs; where little is left,
+    CONNECT_SECONDS. A server that has to wake up first is so waited for. Whoever is in a hurry
+    gives a shorter deadline.
 
     Args:
         login: Whom to log in, and where.
@@ -153,29 +170,41 @@ def open_connection(login: Login, port: int, trust: Trust, deadline: Deadline) -
     """
     port = port if login.port is None else login.port
     where = f"{login.host}:{port}"
-    opened = _open_socket(login.host, port, deadline)
+    circumstances = f"Login of {login.username} at {where}"
+    patience = max(CONNECT_SECONDS, deadline.remaining() - CHANGE_SECONDS)
+    seconds = deadline.seconds(patience, "log in")
+    end = time.monotonic() + seconds
+    opened = open_socket(login.host, port, seconds)
+    if is_postgresql(opened, seconds / 3):
+        opened.close()
+        raise Unreachable(f"{circumstances}: PostgreSQL answers there.", hint=PROTOCOL_HINT)
     driver: DriverConnection[Cursor] = DriverConnection(
         host=login.host,
         port=port,
         user=login.username,
         password=login.password.encode(),
-        database=login.dbname,
+        # An administrator comes with the database of the rotated secret, and need not go there.
+        database=login.dbname if login.document.get("dbname") else None,
         charset="utf8mb4",
         conv=_CONVERSIONS,
-        ssl=trust.context if login.tls else None,
+        ssl=trust.context_for(login.host) if login.tls else None,
         ssl_disabled=not login.tls,
-        read_timeout=deadline.seconds(CONNECT_SECONDS, "log in"),
-        write_timeout=deadline.seconds(CONNECT_SECONDS, "log in"),
+        read_timeout=seconds,
+        write_timeout=seconds,
         program_name=PROGRAM_NAME,
         auth_plugin_map=_PLUGINS,
         autocommit=None,
         defer_connect=True,
     )
-    circumstances = f"Login of {login.username} at {where}"
     try:
-        driver.connect(opened)
+        with broken_off(opened, end - time.monotonic()):
+            driver.connect(opened)
     except Exception as failure:  # noqa: BLE001 (a server that speaks another protocol: anything)
         opened.close()
+        if time.monotonic() >= end:
+            raise Unreachable(
+                f"{where} did not complete a login within {seconds:.0f} seconds."
+            ) from None
         # Not chained: the driver's errors and their frames hold the password.
         raise _login_error(failure, login, circumstances) from None
     connection = Connection(driver, login, where, deadline)
@@ -190,49 +219,13 @@ def open_connection(login: Login, port: int, trust: Trust, deadline: Deadline) -
     return connection
 
 
-def _open_socket(host: str, port: int, deadline: Deadline) -> socket.socket:
-    """Connect to the first address of the host that answers.
-
-    Raises:
-        NameNotResolved: DNS does not know the host.
-        Unreachable: No address answered in time.
-    """
-    where = f"{host}:{port}"
-    try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):  # UnicodeError: a label that is too long or empty
-        raise NameNotResolved(f"The host name {host} cannot be resolved.") from None
-    patience = time.monotonic() + deadline.seconds(CONNECT_SECONDS, f"connect to {where}")
-    reason = "no address"
-    for tried, (family, kind, protocol, _, address) in enumerate(addresses):
-        left = patience - time.monotonic()
-        if left <= 0:
-            break
-        attempt = socket.socket(family, kind, protocol)
-        # Each address gets its share, so that a silent first one does not use up all the time.
-        attempt.settimeout(left / (len(addresses) - tried))
-        try:
-            attempt.connect(address)
-        except OSError as failure:
-            attempt.close()
-            reason = _why_not(failure)
-            continue
-        attempt.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return attempt
-    raise Unreachable(f"No server could be reached at {where}: {reason}.")
-
-
-def _why_not(failure: OSError) -> str:
-    if isinstance(failure, TimeoutError):
-        return "no answer in time"
-    if isinstance(failure, ConnectionRefusedError):
-        return "the port is closed"
-    return errno.errorcode.get(failure.errno or 0, type(failure).__name__)
-
-
 def _login_error(failure: Exception, login: Login, circumstances: str) -> DatabaseError:
     """Tell what kept a login from succeeding; never raises, never quotes the driver."""
+    if isinstance(failure, _AskedForPassword):
+        return AccountUnusable(
+            f"{circumstances}: the server asks for the password in clear, and was given none.",
+            hint=IN_CLEAR_HINT,
+        )
     if isinstance(failure, RuntimeError):
         # PyMySQL misses a package: cryptography without TLS, or PyNaCl for MariaDB's ed25519.
         return _no_plugin(circumstances) if login.tls else _no_plaintext(circumstances)
@@ -240,20 +233,26 @@ def _login_error(failure: Exception, login: Login, circumstances: str) -> Databa
     if isinstance(original, ssl.SSLError):
         return _tls_error(original, circumstances)
     if isinstance(original, OSError):
-        return Unreachable(f"{circumstances}: {_why_not(original)}.")
+        return Unreachable(f"{circumstances}: {why_not(original)}.")
     code = _code_of(failure)
     if code is None:
-        return Unreachable(f"{circumstances}: what answers there is no MySQL or MariaDB server.")
-    return _refusal(code, login, circumstances)
+        return Unreachable(
+            f"{circumstances}: what answers there is no MySQL or MariaDB server.",
+            hint=PROTOCOL_HINT,
+        )
+    return _refusal(code, str(failure.args[-1]), login, circumstances)
 
 
-def _refusal(code: int, login: Login, circumstances: str) -> DatabaseError:
+def _refusal(code: int, text: str, login: Login, circumstances: str) -> DatabaseError:
     if code == NO_SSL:
         return TlsNotOffered(f"{circumstances}: the server does not offer TLS.")
-    error = error_codes.at_login(code, circumstances)
-    if isinstance(error, LoginRefused) and not login.tls:
-        return LoginRefused(error.message, hint=REQUIRE_SSL_HINT)
-    return error
+    # Which of the user's accounts it is, the server does not tell who is not let in.
+    error = error_codes.at_login(code, circumstances, quote_account(Account(login.username, "%")))
+    if not isinstance(error, LoginRefused):
+        return error
+    addresses = ADDRESS.findall(text)
+    seen = f" The server sees {Account(login.username, addresses[-1])}." if addresses else ""
+    return LoginRefused(error.message + seen, hint=error.advice if login.tls else REQUIRE_SSL_HINT)
 
 
 def _tls_error(failure: ssl.SSLError, circumstances: str) -> TlsFailed:
@@ -295,7 +294,7 @@ class Connection:
 
     Attributes:
         version: As the server greets with it.
-        account: The account that the server found for the login, known after :meth:`prepare`.
+        account: The account that the server found for the login; a guess before :meth:`prepare`.
     """
 
     def __init__(
@@ -306,7 +305,7 @@ class Connection:
         self.login = login
         self.deadline = deadline
         self.version = str(driver.get_server_info())  # type: ignore[no-untyped-call]
-        self.account = Account(login.username, "")
+        self.account = Account(login.username, "%")
 
     @property
     def is_mariadb(self) -> bool:
@@ -419,7 +418,7 @@ class Connection:
         return code in error_codes.LOST and self.deadline.remaining() <= 0
 
     def _error(self, code: int, purpose: str) -> DatabaseError:
-        return error_codes.in_statement(code, self._doing(purpose))
+        return error_codes.in_statement(code, self._doing(purpose), quote_account(self.account))
 
     def _doing(self, purpose: str) -> str:
         return f"{self.login.username} at {self._where}, to {purpose}"

@@ -30,13 +30,14 @@ from shared.errors import (
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
+class ErrorMeaning:
     """What an error number stands for.
 
     Attributes:
         error: The error to raise.
         text: What happened, in a few words.
-        hint: What to do next; the class's own hint when None.
+        hint: What to do next; the class's own hint when None. ``{account}`` stands for the
+            account, quoted as statements have it.
         proves_password: Only the right password leads here.
     """
 
@@ -45,7 +46,7 @@ class Meaning:
     hint: str | None = None
     proves_password: bool = False
 
-    def raised(self, code: int, circumstances: str) -> DatabaseError:
+    def raised(self, code: int, circumstances: str, account: str) -> DatabaseError:
         """Return the error to raise.
 
         The server's own text is left out: that of some numbers quotes the statement, and with it
@@ -54,10 +55,11 @@ class Meaning:
         Args:
             code: The server's error number.
             circumstances: What was being done, to whom and where, without a password.
+            account: Whose login it is or was, quoted; the host may be a guess.
         """
         return self.error(
             f"{circumstances}: {self.text} (error {code}).",
-            hint=self.hint,
+            hint=self.hint and self.hint.replace("{account}", account),
             proves_password=self.proves_password,
         )
 
@@ -75,76 +77,93 @@ WAIT_HINT = (
     "Another session holds a lock that account changes wait for, such as a backup or FLUSH TABLES "
     "WITH READ LOCK. Secrets Manager repeats the rotation by itself."
 )
+DENIED_HINT = (
+    "Grant it; an administrator needs at least GRANT CREATE USER ON *.* TO {account}; GRANT SELECT "
+    "ON mysql.* TO {account}; what a strategy needs besides is in the rotator's README."
+)
+NAME_HINT = "Choose a shorter name with the tag rotation:second-user."
+LOCKED_HINT = (
+    "Unlock it: ALTER USER {account} ACCOUNT UNLOCK, with the account's own host; or do not rotate "
+    "the secret."
+)
+BLOCKED_HINT = (
+    "End the block (FAILED_LOGIN_ATTEMPTS of MySQL): ALTER USER {account} ACCOUNT UNLOCK, with the "
+    "account's own host; and look for the client that still uses an old password."
+)
+EXPIRED_HINT = (
+    "Set the same password again, for good: ALTER USER {account} IDENTIFIED BY '...' PASSWORD "
+    "EXPIRE NEVER, with the account's own host; or name an administrator in the secret's "
+    "`masterarn`, who sets a new one at the next rotation."
+)
 PLUGIN_HINT = (
     "Only accounts that log in with a password can be rotated. Move the account to "
-    "caching_sha2_password (MySQL) or mysql_native_password (MariaDB)."
+    "caching_sha2_password (MySQL) or mysql_native_password (MariaDB), or take the secret out of "
+    "rotation."
 )
 HISTORY_HINT = (
     "The account's PASSWORD HISTORY or PASSWORD REUSE INTERVAL remembers this password. "
-    "A generated password never meets it; only one that was in use before does. If it is already "
-    "in force the next attempt finds it so; else start afresh: `aws secretsmanager "
-    "update-secret-version-stage --version-stage AWSPENDING --remove-from-version-id <token>` and "
-    "rotate-secret."
+    "A generated password never meets it; only one that was in use before does."
 )
 
-_BUSY = Meaning(ServerBusy, "the server has too many connections", CONNECTIONS_HINT)
-_SHUTTING_DOWN = Meaning(ServerBusy, "the server is shutting down or restarting")
-_PLUGIN = Meaning(
+_BUSY = ErrorMeaning(ServerBusy, "the server has too many connections", CONNECTIONS_HINT)
+_SHUTTING_DOWN = ErrorMeaning(ServerBusy, "the server is shutting down or restarting")
+_PLUGIN = ErrorMeaning(
     AccountUnusable, "the account's authentication plugin is not available", PLUGIN_HINT
 )
-_READ_ONLY = Meaning(ServerReadOnly, "the server is read-only")
-_DENIED = Meaning(PermissionDenied, "the user lacks a right for this")
-_POLICY = Meaning(PasswordRejected, "the server's password policy refuses the password")
-_HISTORY = Meaning(PasswordRejected, "the password was used before", HISTORY_HINT)
-_NO_ACCOUNT = Meaning(AccountMissing, "there is no such account")
-_LOCK_WAIT = Meaning(ServerBusy, "a lock of the server was not released in time", WAIT_HINT)
+_READ_ONLY = ErrorMeaning(ServerReadOnly, "the server is read-only")
+_DENIED = ErrorMeaning(PermissionDenied, "the user lacks a right for this", DENIED_HINT)
+_POLICY = ErrorMeaning(PasswordRejected, "the server's password policy refuses the password")
+_HISTORY = ErrorMeaning(PasswordRejected, "the password was used before", HISTORY_HINT)
+_EXPIRED = ErrorMeaning(
+    PasswordExpired, "the password has expired", EXPIRED_HINT, proves_password=True
+)
+_LOCKED = ErrorMeaning(AccountLocked, "the account is locked", LOCKED_HINT, proves_password=True)
+_NO_ACCOUNT = ErrorMeaning(AccountMissing, "there is no such account")
+_LOCK_WAIT = ErrorMeaning(ServerBusy, "a lock of the server was not released in time", WAIT_HINT)
 
-AT_LOGIN: Mapping[int, Meaning] = {
-    1045: Meaning(LoginRefused, "the login was refused", REFUSED_HINT),
-    1698: Meaning(LoginRefused, "the login was refused", REFUSED_HINT),
+AT_LOGIN: Mapping[int, ErrorMeaning] = {
+    1045: ErrorMeaning(LoginRefused, "the login was refused", REFUSED_HINT),
+    1698: ErrorMeaning(LoginRefused, "the login was refused", REFUSED_HINT),
     # The server's limit: answered before anybody says who he is.
     1040: _BUSY,
     # The server's own max_user_connections.
-    1203: Meaning(ServerBusy, _BUSY.text, CONNECTIONS_HINT, proves_password=True),
-    1226: Meaning(
+    1203: ErrorMeaning(ServerBusy, _BUSY.text, CONNECTIONS_HINT, proves_password=True),
+    1226: ErrorMeaning(
         ServerBusy, "the account has used up its own limit", CONNECTIONS_HINT, proves_password=True
     ),
-    1041: Meaning(ServerBusy, "the server is out of memory"),
-    1135: Meaning(ServerBusy, "the server cannot make another thread"),
+    1041: ErrorMeaning(ServerBusy, "the server is out of memory"),
+    1135: ErrorMeaning(ServerBusy, "the server cannot make another thread"),
     1053: _SHUTTING_DOWN,
     1077: _SHUTTING_DOWN,
     1079: _SHUTTING_DOWN,
-    3032: Meaning(ServerBusy, "the server is in offline mode", proves_password=True),
-    1129: Meaning(
+    3032: ErrorMeaning(ServerBusy, "the server is in offline mode", proves_password=True),
+    1129: ErrorMeaning(
         ServerBusy,
         "the server blocks this client's address after too many broken connections",
         "A DBA runs FLUSH HOSTS (MySQL: TRUNCATE TABLE performance_schema.host_cache) and looks "
         "for what breaks connections: a health check, a scanner, wrong TLS settings.",
     ),
-    1130: Meaning(
+    1130: ErrorMeaning(
         AccountMissing,
         "the server has no account at all for this client's address",
         "Create the account for a host pattern that matches the function's address.",
     ),
-    3118: Meaning(AccountLocked, "the account is locked", proves_password=True),
-    4151: Meaning(AccountLocked, "the account is locked", proves_password=True),
+    **dict.fromkeys((3118, 4151), _LOCKED),
     # Answered to right and wrong passwords alike; also to the failure that begins the block.
-    3955: Meaning(
+    3955: ErrorMeaning(
         AccountLocked,
         "the account is blocked for a time after too many failed logins",
-        "ALTER USER ... ACCOUNT UNLOCK ends the block (MySQL, FAILED_LOGIN_ATTEMPTS); look for "
-        "the client that still uses an old password.",
+        BLOCKED_HINT,
     ),
-    1820: Meaning(PasswordExpired, "the password has expired", proves_password=True),
-    1862: Meaning(PasswordExpired, "the password has expired", proves_password=True),
-    3159: Meaning(TlsRequired, "the server takes only TLS connections"),
-    1044: Meaning(
+    **dict.fromkeys((1820, 1862), _EXPIRED),
+    3159: ErrorMeaning(TlsRequired, "the server takes only TLS connections"),
+    1044: ErrorMeaning(
         PermissionDenied,
         "the user may not use the database that the secret names",
         "Grant the user a right in that database, or correct `dbname` in the secret.",
         proves_password=True,
     ),
-    1049: Meaning(
+    1049: ErrorMeaning(
         StatementFailed,
         "the database that the secret names does not exist",
         "Correct `dbname` in the secret.",
@@ -156,34 +175,39 @@ AT_LOGIN: Mapping[int, Meaning] = {
     1275: _PLUGIN,
 }
 
-# MariaDB answers a GRANT without the right to grant with 1045 or 1698, as it does a refused login.
-IN_STATEMENT: Mapping[int, Meaning] = {
-    **dict.fromkeys(
-        (1044, 1045, 1095, 1142, 1143, 1227, 1370, 1410, 1698, 3619, 3879, 3929), _DENIED
-    ),
+ACCESS_DENIED = 1227
+"""A right to something of the whole server is missing."""
+LACKS_A_RIGHT = frozenset(
+    {1044, 1045, 1095, 1142, 1143, ACCESS_DENIED, 1370, 1410, 1698, 3619, 3879, 3929}
+)
+"""Answers to a statement of who may not run it. MariaDB answers a GRANT without the right to grant
+with 1045 or 1698, as it does a refused login."""
+
+IN_STATEMENT: Mapping[int, ErrorMeaning] = {
+    **dict.fromkeys(LACKS_A_RIGHT, _DENIED),
     **dict.fromkeys((1290, 1792, 1836, 3100), _READ_ONLY),
     **dict.fromkeys((1372, 1819), _POLICY),
     3638: _HISTORY,
     **dict.fromkeys((1133, 1396), _NO_ACCOUNT),
     **dict.fromkeys((1205, 1213, 1689), _LOCK_WAIT),
     **dict.fromkeys((1053, 1077, 1079, 1317, 3169), _SHUTTING_DOWN),
-    1969: Meaning(ServerBusy, "the statement took longer than the server allows"),
-    3024: Meaning(ServerBusy, "the statement took longer than the server allows"),
-    1226: Meaning(ServerBusy, "the account has used up its own limit", CONNECTIONS_HINT),
-    1820: Meaning(PasswordExpired, "the password has expired", proves_password=True),
+    1969: ErrorMeaning(ServerBusy, "the statement took longer than the server allows"),
+    3024: ErrorMeaning(ServerBusy, "the statement took longer than the server allows"),
+    1226: ErrorMeaning(ServerBusy, "the account has used up its own limit", CONNECTIONS_HINT),
+    1820: _EXPIRED,
     1524: _PLUGIN,
     1699: _PLUGIN,
-    1470: Meaning(
+    1470: ErrorMeaning(
         StatementFailed,
         "a name is longer than the server allows",
-        "Choose a shorter name with the tag rotation:second-user.",
+        NAME_HINT,
     ),
-    3878: Meaning(
+    3878: ErrorMeaning(
         PasswordRejected,
         "an empty password cannot be kept as the second one",
         "Give the user a password once by hand and store it as AWSCURRENT.",
     ),
-    3894: Meaning(
+    3894: ErrorMeaning(
         StatementFailed,
         "a password cannot be kept while the authentication plugin changes",
         PLUGIN_HINT,
@@ -199,20 +223,22 @@ LOST_HINT = (
 )
 
 
-def at_login(code: int, circumstances: str) -> DatabaseError:
+def at_login(code: int, circumstances: str, account: str) -> DatabaseError:
     """Return the error for a number that the server gave in answer to a login."""
-    return _lookup(AT_LOGIN, code, circumstances)
+    return _lookup(AT_LOGIN, code, circumstances, account)
 
 
-def in_statement(code: int, circumstances: str) -> DatabaseError:
+def in_statement(code: int, circumstances: str, account: str) -> DatabaseError:
     """Return the error for a number that the server gave in answer to a statement."""
-    return _lookup(IN_STATEMENT, code, circumstances)
+    return _lookup(IN_STATEMENT, code, circumstances, account)
 
 
-def _lookup(table: Mapping[int, Meaning], code: int, circumstances: str) -> DatabaseError:
+def _lookup(
+    table: Mapping[int, ErrorMeaning], code: int, circumstances: str, account: str
+) -> DatabaseError:
     if code in LOST:
         return Unreachable(f"{circumstances}: the connection was lost.", hint=LOST_HINT)
-    return table.get(code, _UNKNOWN).raised(code, circumstances)
+    return table.get(code, _UNKNOWN).raised(code, circumstances, account)
 
 
-_UNKNOWN = Meaning(StatementFailed, "the server answered with an error")
+_UNKNOWN = ErrorMeaning(StatementFailed, "the server answered with an error")

@@ -5,6 +5,7 @@ Servers read ``%`` and ``_`` in both as LIKE does, with a backslash to mean them
 
 import ipaddress
 import re
+from enum import Enum
 
 
 def host_fits(pattern: str, host: str) -> bool:
@@ -71,32 +72,42 @@ def patterns_overlap(one: str, other: str) -> bool:
 
 def has_wildcard(pattern: str) -> bool:
     """Say whether a database pattern fits more than one name."""
-    return any(token is None or token == "" for token in _tokens(pattern))
+    return any(isinstance(token, Wildcard) for token in _tokens(pattern))
 
 
-def _tokens(pattern: str) -> list[str | None]:
-    """Split a pattern into characters; ``_`` is an empty text, ``%`` is None."""
-    tokens: list[str | None] = []
-    for escaped, single in re.findall(r"\\(.)|(.)", pattern, re.DOTALL):
-        tokens.append(escaped or {"%": None, "_": ""}.get(single, single))
-    return tokens
+class Wildcard(Enum):
+    """What stands in a pattern for other characters."""
+
+    ANY = "%"
+    """For any number of them."""
+    ONE = "_"
+    """For one."""
 
 
-def _next(ones: list[str | None], others: list[str | None], i: int, j: int) -> set[tuple[int, int]]:
+Token = str | Wildcard | None
+"""A character, a wildcard, or None behind the end of a pattern."""
+
+_WILDCARDS = {each.value: each for each in Wildcard}
+
+
+def _tokens(pattern: str) -> list[Token]:
+    """Split a pattern into characters and wildcards."""
+    return [
+        escaped or _WILDCARDS.get(single, single)
+        for escaped, single in re.findall(r"\\(.)|(.)", pattern, re.DOTALL)
+    ]
+
+
+def _next(ones: list[Token], others: list[Token], i: int, j: int) -> set[tuple[int, int]]:
     """Return where a matching of both patterns can go from a place in each."""
-    one = ones[i] if i < len(ones) else "end"
-    other = others[j] if j < len(others) else "end"
+    one = ones[i] if i < len(ones) else None
+    other = others[j] if j < len(others) else None
     found = set()
-    if one is None:
-        found.add((i + 1, j))
-    if other is None:
-        found.add((i, j + 1))
-    if "end" in (one, other):
-        return found
-    if one is None and other is not None:
-        found.add((i, j + 1))
-    elif other is None and one is not None:
-        found.add((i + 1, j))
-    elif one is not None and other is not None and (one == other or "" in (one, other)):
+    # A wildcard for any number may stand for none, or for one more character of the other pattern.
+    if one is Wildcard.ANY:
+        found |= {(i + 1, j)} | ({(i, j + 1)} if other else set())
+    if other is Wildcard.ANY:
+        found |= {(i, j + 1)} | ({(i + 1, j)} if one else set())
+    if not found and one and other and (one == other or Wildcard.ONE in (one, other)):
         found.add((i + 1, j + 1))
     return found

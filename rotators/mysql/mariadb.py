@@ -2,28 +2,27 @@
 
 An account is no role here, so the second user of a pair is given the first one's rights one by
 one. That is not atomic: until it is done, the second user has less than the first, and AWSCURRENT
-is the first; the next call goes on where the last one ended. MariaDB keeps no comment on an account
-either. The mark of a second user is a *role* whose name is made of secret, first and second user;
-it is created before the user, has no right, and needs nothing but CREATE USER. A second role, with
-a digest at the end of its name, remembers the state in which the second user was left: whether
-somebody else has given it something since can be told then.
+is the first; the next call goes on where the last one ended. The role that marks a second user (see
+:mod:`rotators.mysql.mariadb_mark`) is created before the user.
 """
 
-import hashlib
 import json
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
 from rotators.mysql import error_codes
-from rotators.mysql.connection import Account, Argument, quote_account, quote_name
-from rotators.mysql.mariadb_accounts import count_passwords, holder, identified, ways
+from rotators.mysql.connection import Account, Argument, quote_account
+from rotators.mysql.mariadb_accounts import account_record, count_passwords, identified, ways
+from rotators.mysql.mariadb_comparison import excess, lacking, memberships_taken, too_much
+from rotators.mysql.mariadb_mark import MARK_PREFIX, LeftAs, Mark
 from rotators.mysql.mariadb_rights import (
     CATALOGUES,
     CATALOGUES_IN_IT,
+    MariadbPairRights,
+    MariadbRight,
     Possessions,
-    Right,
     Scope,
     covered,
     default_role_statement,
@@ -35,30 +34,19 @@ from rotators.mysql.mariadb_rights import (
 )
 from rotators.mysql.pairs import OF_A_MAKER, PairSession, Routine, Twins
 from rotators.mysql.password_hashes import native_hash
-from rotators.mysql.session import Holder
+from rotators.mysql.session import AccountRecord
 from shared.errors import CapabilityMissing
 from shared.session import Ownership, Pair
 
 OPERATION_FAILED = 1396
 """MariaDB's ALTER USER fails with this; the reason is one of the statement's other messages."""
-MAY_NOT = frozenset({1044, 1045, 1142, 1143, 1227, 1370, 1698})
-"""Answers to a REVOKE of what the administrator does not hold himself."""
 OPTION_PREVENTS = 1290
 """Read-only; or ``strict_password_validation``, which wants the password itself to check it."""
 
-MARKER_PREFIX = "secret-rotation:"
-MARKER_DIGITS = 40
-RECORD_SEPARATOR = ":"
-RECORD_DIGITS = 20
-"""So that a record's name has less than the 80 characters that MariaDB 10.5 allows."""
-
 _log = logging.getLogger(__name__)
 
-MariadbRights = Mapping[Account, Possessions]
-"""What the accounts of a pair have, and the administrator."""
 
-
-class MariadbSession(PairSession[MariadbRights]):
+class MariadbSession(PairSession[MariadbPairRights]):
     """A session with MariaDB.
 
     MariaDB writes statements to its logs as they came, so it is given the password's hash. Only a
@@ -68,19 +56,18 @@ class MariadbSession(PairSession[MariadbRights]):
 
     longest_name: ClassVar[int] = 128
 
-    def _holders(self, *usernames: str) -> list[Holder]:
+    def _records_of(self, *usernames: str) -> list[AccountRecord]:
         rows = self._connection.run(
             f"look at the accounts of {' and '.join(usernames)}",
-            "SELECT User, Host, Priv, @@GLOBAL.default_password_lifetime, UNIX_TIMESTAMP() "
-            "FROM mysql.global_priv WHERE User IN %s ORDER BY User, Host",
+            "SELECT User, Host, Priv FROM mysql.global_priv WHERE User IN %s ORDER BY User, Host",
             usernames,
         )
         return [
-            holder(Account(user, host), record, int(days), int(now))
-            for user, host, text, days, now in rows
-            for record in [json.loads(text)]
+            account_record(Account(user, host), entry)
+            for user, host, text in rows
+            for entry in [json.loads(text)]
             # The column's collation takes names that differ in trailing spaces for equal.
-            if user in usernames and not record.get("is_role")
+            if user in usernames and not entry.get("is_role")
         ]
 
     # Passwords
@@ -103,8 +90,8 @@ class MariadbSession(PairSession[MariadbRights]):
             self._warn_of_clear_text(account.user)
             self._connection.run(purpose, "SET PASSWORD = PASSWORD(%s)", password)
 
-    def _change_other(self, holders: Sequence[Holder], password: str) -> None:
-        self._set_passwords(holders, [password])
+    def _change_other(self, records: Sequence[AccountRecord], password: str) -> None:
+        self._set_passwords(records, [password])
 
     def _change_seconds(self, twins: Sequence[Twins], password: str) -> None:
         self._set_passwords([each.made for each in twins if each.made], [password])
@@ -124,24 +111,30 @@ class MariadbSession(PairSession[MariadbRights]):
         self._require_writable()
         self._set_passwords(self._with_password(username), [new, old])
 
-    def _set_passwords(self, holders: Sequence[Holder], passwords: Sequence[str]) -> None:
+    def _set_passwords(self, records: Sequence[AccountRecord], passwords: Sequence[str]) -> None:
         """Make these the accounts' only passwords; other ways to log in stay."""
-        username = holders[0].account.user
+        username = records[0].account.user
         purpose = f"change the password of {username}"
-        reason = self._alter(purpose, holders, passwords, clear=False)
+        reason = self._alter(purpose, records, passwords, clear=False)
         if reason == OPTION_PREVENTS:
             self._require_writable()
             self._warn_of_clear_text(username)
-            reason = self._alter(purpose, holders, passwords, clear=True)
+            reason = self._alter(purpose, records, passwords, clear=True)
         if reason:
-            raise error_codes.in_statement(reason, f"MariaDB refused to {purpose}")
+            account = quote_account(records[0].account)
+            raise error_codes.in_statement(reason, f"MariaDB refused to {purpose}", account)
 
     def _alter(
-        self, purpose: str, holders: Sequence[Holder], passwords: Sequence[str], *, clear: bool
+        self,
+        purpose: str,
+        records: Sequence[AccountRecord],
+        passwords: Sequence[str],
+        *,
+        clear: bool,
     ) -> int | None:
         parts, arguments = [], list[Argument]()
-        for each in holders:
-            text, values = identified(ways(each.record), passwords, clear=clear)
+        for each in records:
+            text, values = identified(ways(each.entry), passwords, clear=clear)
             parts.append(f"%s {text}")
             arguments += [each.account, *values]
         failed = self._connection.attempt(
@@ -171,37 +164,20 @@ class MariadbSession(PairSession[MariadbRights]):
 
     def ownership(self, pair: Pair) -> Ownership:
         """Say whose the second user is; see :class:`shared.session.SecondUser`."""
-        if not self._holders(pair.second):
+        if not self._records_of(pair.second):
             return Ownership.MISSING
-        return Ownership.OURS if self._has_marker(pair) else Ownership.FOREIGN
+        return Ownership.OURS if Mark(self._connection, pair).exists() else Ownership.FOREIGN
 
     def adoption(self, pair: Pair) -> str:
         """Return the statement that makes the role by which the second user is known as ours."""
-        return f"CREATE ROLE {quote_name(marker(pair))}"
-
-    def adopt(self, pair: Pair) -> None:
-        """Mark the second user as ours; see :meth:`shared.session.SecondUser.adopt`."""
-        self._connection.run(f"adopt {pair.second}", self.adoption(pair))
-
-    def sessions_of(self, username: str) -> int | None:
-        """Not looked at yet."""
-        del username
-        return None
+        return Mark(self._connection, pair).creation
 
     def should_act_as(self, username: str, pair: Pair) -> str | None:
-        """Not looked at yet."""
+        """Return None: no session acts as another user, the second has rights of its own."""
         del username, pair
         return None
 
-    def _has_marker(self, pair: Pair) -> bool:
-        found = self._connection.run(
-            f"look for the mark of {pair.second}",
-            "SELECT Priv FROM mysql.global_priv WHERE User = %s",
-            marker(pair),
-        )
-        return any(json.loads(text).get("is_role") for (text,) in found)
-
-    def _untouched(self, pair: Pair, twins: Sequence[Twins], found: MariadbRights) -> bool:
+    def _untouched(self, pair: Pair, twins: Sequence[Twins], found: MariadbPairRights) -> bool:
         """Compare the second user with what is remembered of it.
 
         Its rights to routines are not: it gets some of its own by making one.
@@ -209,37 +185,18 @@ class MariadbSession(PairSession[MariadbRights]):
         if any(
             right.scope.kind
             for each in twins
-            for right in _excess(found[each.first.account], found[each.second])
+            for right in excess(found[each.first.account], found[each.second])
         ):
             return False
-        return _state_of_seconds(twins, found) in self._remembered(pair)
+        return self._left_as(pair, twins, found).is_known()
 
-    def _remembered(self, pair: Pair) -> set[str]:
-        """Return the digests of the states in which the second user was left."""
-        prefix = marker(pair) + RECORD_SEPARATOR
-        rows = self._connection.run(
-            f"ask how {pair.second} was left",
-            "SELECT User, Priv FROM mysql.global_priv WHERE LEFT(User, %s) = %s",
-            len(prefix),
-            prefix,
-        )
-        return {
-            str(name).removeprefix(prefix) for name, text in rows if json.loads(text).get("is_role")
-        }
-
-    def _remember(self, pair: Pair, digest: str, *, forgetting: bool = True) -> None:
-        """Remember that the second user is left in this state; unless told not to, no other."""
-        purpose = f"remember how {pair.second} is left"
-        remembered = self._remembered(pair)
-        if digest not in remembered:
-            self._connection.run(purpose, f"CREATE ROLE {_record(pair, digest)}")
-        for outdated in sorted(remembered - {digest}) if forgetting else ():
-            self._connection.run(purpose, f"DROP ROLE {_record(pair, outdated)}")
+    def _left_as(self, pair: Pair, twins: Sequence[Twins], found: MariadbPairRights) -> LeftAs:
+        return LeftAs(Mark(self._connection, pair), twins, found)
 
     def _require_second_user(self) -> None:
         """MariaDB can do it in every version that is supported."""
 
-    def _read(self, twins: Sequence[Twins]) -> MariadbRights:
+    def _read(self, twins: Sequence[Twins]) -> MariadbPairRights:
         accounts = [self._connection.account]
         for each in twins:
             accounts += [each.first.account, each.second]
@@ -263,7 +220,7 @@ class MariadbSession(PairSession[MariadbRights]):
                 },
                 # Whoever marks a second user gets the role; it has no right and is nobody's loss.
                 memberships={
-                    each for each in own.memberships if not each.role.startswith(MARKER_PREFIX)
+                    each for each in own.memberships if not each.role.startswith(MARK_PREFIX)
                 },
             )
             for account, own in found.items()
@@ -289,22 +246,25 @@ class MariadbSession(PairSession[MariadbRights]):
         return found
 
     def _held_for_routine(
-        self, account: Account, routine: Routine, found: MariadbRights
+        self, account: Account, routine: Routine, found: MariadbPairRights
     ) -> set[str]:
         rights = found[account].rights
-        return {name for name in OF_A_MAKER if covered(Right(Scope(*routine), name), rights)}
+        return {name for name in OF_A_MAKER if covered(MariadbRight(Scope(*routine), name), rights)}
 
-    def _obstacles(self, twins: Sequence[Twins], found: MariadbRights) -> list[str]:
+    def _obstacles(self, twins: Sequence[Twins], found: MariadbPairRights) -> list[str]:
         """List what the administrator cannot pass on, of what is still to be passed on."""
         administrator = self._connection.account
         lines: list[str] = []
         for each in twins:
             has, twin_has = found[each.first.account], found[each.second]
-            lines += [
-                f"{administrator} cannot pass on {right}: {statement}"
-                for right in sorted(has.rights - twin_has.rights)
+            kept = {
+                right
+                for right in has.rights - twin_has.rights
                 if not may_pass_on(right, found[administrator].rights)
-                for statement in grants([right], each.second)
+            }
+            lines += [
+                f"{administrator} cannot pass on rights of {each.first.account}: {statement}"
+                for statement in grants(kept, each.second)
             ]
             missing = has.memberships_beyond(twin_has)
             administered = self._administered_roles() if missing else set()
@@ -330,7 +290,7 @@ class MariadbSession(PairSession[MariadbRights]):
 
     def _create(self, twins: Sequence[Twins], password: str, pair: Pair) -> list[Account]:
         missing = [each for each in twins if each.made is None]
-        if missing and not self._has_marker(pair):
+        if missing and not Mark(self._connection, pair).exists():
             self._connection.run("mark the second user", self.adoption(pair))
         for each in missing:
             self._create_account(each.second, each.first.changeable(), password)
@@ -352,35 +312,19 @@ class MariadbSession(PairSession[MariadbRights]):
             self._warn_of_clear_text(account.user)
 
     def _equalise(
-        self, pair: Pair, twins: Sequence[Twins], found: MariadbRights, *, second_is_idle: bool
+        self, pair: Pair, twins: Sequence[Twins], found: MariadbPairRights, *, second_is_idle: bool
     ) -> None:
         if second_is_idle:
             for each in twins:
                 self._take_back(found[each.first.account], found[each.second], each.second)
             self._pass_on(twins, found, second_is_idle=True)
-            self._remember(pair, _state_of_firsts(twins, found))
+            self._left_as(pair, twins, found).remember_equal()
             return
-        before, after = _state_of_seconds(twins, found), _state_when_passed_on(twins, found)
-        # An account that an interrupted call has just made for a new host has nothing yet.
-        older = [
-            each
-            for each in twins
-            if each.made is None
-            or found[each.second] != Possessions()
-            or each.made.changeable() != each.first.changeable()
-        ]
-        states = {before, after, _state_of_seconds(older, found)}
-        known = before != after and not self._remembered(pair).isdisjoint(states)
-        if known:
-            # Before anything is granted: between two grants the second is in neither state, but
-            # what it will be in is known.
-            self._remember(pair, after, forgetting=False)
-        self._pass_on(twins, found, second_is_idle=False)
-        if known:
-            self._remember(pair, after)
+        with self._left_as(pair, twins, found).passing_on():
+            self._pass_on(twins, found, second_is_idle=False)
 
     def _pass_on(
-        self, twins: Sequence[Twins], found: MariadbRights, *, second_is_idle: bool
+        self, twins: Sequence[Twins], found: MariadbPairRights, *, second_is_idle: bool
     ) -> None:
         for each in twins:
             has, twin_has, second = found[each.first.account], found[each.second], each.second
@@ -402,56 +346,20 @@ class MariadbSession(PairSession[MariadbRights]):
         What the administrator may not take away is left, and found by :meth:`differences`.
         """
         for statement in (
-            *_memberships_taken(has, twin_has, second),
+            *memberships_taken(has, twin_has, second),
             *revocations(twin_has.rights - has.rights, second),
         ):
             self._connection.attempt(
-                f"take from {second} what is too much", statement, expected=MAY_NOT
+                f"take from {second} what is too much",
+                statement,
+                expected=error_codes.LACKS_A_RIGHT,
             )
 
-    def _lacking(self, twins: Twins, found: MariadbRights) -> list[str]:
-        second, has, twin_has = twins.second, found[twins.first.account], found[twins.second]
-        lines = [
-            f"{second} lacks {right}: {statement}"
-            for right in sorted(has.rights - twin_has.rights)
-            for statement in grants([right], second)
-        ]
-        return lines + [
-            f"{second} lacks the role {membership.role}: {membership.grant(second)}"
-            for membership in has.memberships_beyond(twin_has)
-        ]
+    def _lacking(self, twins: Twins, found: MariadbPairRights) -> list[str]:
+        return lacking(twins, found)
 
-    def _too_much(self, twins: Twins, found: MariadbRights) -> list[str]:
-        first, second = twins.first.account, twins.second
-        has, twin_has = found[first], found[second]
-        lines = [
-            f"{second} has {right}, {first} has not: {statement}"
-            for right in sorted(_excess(has, twin_has))
-            for statement in revocations([right], second)
-        ]
-        lines += [
-            f"{second} has too much of a role: {statement}"
-            for statement in _memberships_taken(has, twin_has, second)
-        ]
-        if has.default_role != twin_has.default_role:
-            lines.append(
-                f"{second} has another default role than {first}: "
-                + default_role_statement(has.default_role, second)
-            )
-        return lines + [
-            f"{second} may act for {proxied}, {first} may not: "
-            f"REVOKE PROXY ON {quote_account(proxied)} FROM {quote_account(second)}"
-            for proxied in sorted(twin_has.proxies - has.proxies, key=str)
-        ]
-
-
-def _excess(has: Possessions, twin_has: Possessions) -> set[Right]:
-    """Return the rights that the second has and the first has not."""
-    return {
-        right
-        for right in twin_has.rights - has.rights
-        if not (right.scope.kind and covered(right, has.rights))
-    }
+    def _too_much(self, twins: Twins, found: MariadbPairRights) -> list[str]:
+        return too_much(twins, found)
 
 
 def _only_by_an_administrator() -> CapabilityMissing:
@@ -460,59 +368,3 @@ def _only_by_an_administrator() -> CapabilityMissing:
         hint="Name an administrator in the secret's `masterarn`, or choose single-user "
         "with the tag rotation:strategy.",
     )
-
-
-def marker(pair: Pair) -> str:
-    """Return the name of the role that marks the pair's second user."""
-    identity = json.dumps([pair.owner, pair.first, pair.second])
-    return MARKER_PREFIX + hashlib.sha256(identity.encode()).hexdigest()[:MARKER_DIGITS]
-
-
-def _record(pair: Pair, digest: str) -> str:
-    """Return the role, quoted, that remembers in which state the second user was left."""
-    return quote_name(marker(pair) + RECORD_SEPARATOR + digest)
-
-
-def _state_of_firsts(twins: Iterable[Twins], found: MariadbRights) -> str:
-    """Return the state in which the second users are when they are equal to the first ones."""
-    return _digest(
-        (each.second.host, found[each.first.account], each.first.changeable()) for each in twins
-    )
-
-
-def _state_of_seconds(twins: Iterable[Twins], found: MariadbRights) -> str:
-    """Return the state in which the second users are."""
-    return _digest(
-        (each.second.host, found[each.second], each.made.changeable())
-        for each in twins
-        if each.made is not None
-    )
-
-
-def _state_when_passed_on(twins: Iterable[Twins], found: MariadbRights) -> str:
-    """Return the state in which active second users are when they have got what they lacked."""
-    return _digest(
-        (
-            each.second.host,
-            found[each.second].with_those_of(found[each.first.account]),
-            (each.made or each.first).changeable(),
-        )
-        for each in twins
-    )
-
-
-def _digest(states: Iterable[tuple[str, Possessions, str]]) -> str:
-    text = json.dumps(
-        [(host, possessions.summary(), conditions) for host, possessions, conditions in states]
-    )
-    return hashlib.sha256(text.encode()).hexdigest()[:RECORD_DIGITS]
-
-
-def _memberships_taken(has: Possessions, twin_has: Possessions, second: Account) -> Iterable[str]:
-    """Return the statements that take from the second user what it has too much of roles."""
-    roles = {membership.role for membership in has.memberships}
-    return [
-        membership.revocation(second, admin_only=membership.role in roles)
-        for membership in sorted(twin_has.memberships - has.memberships)
-        if membership.role not in roles or membership.with_admin
-    ]

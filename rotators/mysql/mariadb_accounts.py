@@ -1,4 +1,4 @@
-"""What a record of MariaDB's ``mysql.global_priv`` says, and how passwords get into it. No I/O."""
+"""What an entry of MariaDB's ``mysql.global_priv`` says, and how passwords get into it. No I/O."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,14 +7,12 @@ from typing import Any
 
 from rotators.mysql.connection import Account, Argument, quote_text
 from rotators.mysql.password_hashes import NATIVE, native_hash
-from rotators.mysql.session import Holder
-from shared.errors import AccountLocked, DatabaseError, PasswordExpired
+from rotators.mysql.session import AccountRecord
 
 OTHERS_WITHOUT_PASSWORD = frozenset({"unix_socket", "gssapi", "named_pipe"})
 """Ways to log in that stand beside a password and are kept as they are."""
 
 DEFAULT_LIFETIME = -1
-SECONDS_A_DAY = 86_400
 REQUIREMENTS = {0: "NONE", 1: "SSL", 2: "X509"}
 
 
@@ -26,49 +24,31 @@ class Way:
     kept: str = ""
 
 
-def ways(record: Mapping[str, Any]) -> list[Way]:
+def ways(entry: Mapping[str, Any]) -> list[Way]:
     """Return the ways to log in, in the order in which the server tries them."""
-    first = Way(record.get("plugin", ""), record.get("authentication_string", ""))
+    first = Way(entry.get("plugin", ""), entry.get("authentication_string", ""))
     # The list has an empty object in the place of the first.
     return [
         Way(each["plugin"], each.get("authentication_string", "")) if each else first
-        for each in record.get("auth_or", [{}])
+        for each in entry.get("auth_or", [{}])
     ]
 
 
-def holder(account: Account, record: Mapping[str, Any], default_lifetime: int, now: int) -> Holder:
-    """Return the account of a record.
+def account_record(account: Account, entry: Mapping[str, Any]) -> AccountRecord:
+    """Return the account of an entry.
 
     Args:
         account: Name and host.
-        record: The JSON object of ``mysql.global_priv``.
-        default_lifetime: Of passwords, in days; 0 for no end.
-        now: Seconds since 1970.
+        entry: The JSON object of ``mysql.global_priv``.
     """
-    plugins = {way.plugin or NATIVE for way in ways(record)}
-    return Holder(
+    plugins = {way.plugin or NATIVE for way in ways(entry)}
+    return AccountRecord(
         account=account,
-        record=record,
-        plugin=ways(record)[0].plugin or NATIVE,
+        entry=entry,
+        plugin=ways(entry)[0].plugin or NATIVE,
         has_password=NATIVE in plugins and plugins <= {NATIVE} | OTHERS_WITHOUT_PASSWORD,
-        problem=_problem(account, record, default_lifetime, now),
-        clauses=clauses(record),
+        clauses=clauses(entry),
     )
-
-
-def _problem(
-    account: Account, record: Mapping[str, Any], default_lifetime: int, now: int
-) -> DatabaseError | None:
-    if record.get("account_locked"):
-        return AccountLocked(f"The account {account} is locked.")
-    changed = record.get("password_last_changed")
-    days = record.get("password_lifetime", DEFAULT_LIFETIME)
-    days = default_lifetime if days < 0 else days
-    # 0 is how PASSWORD EXPIRE is stored; accounts older than the column have none.
-    too_old = changed is not None and days > 0 and changed + days * SECONDS_A_DAY < now
-    if changed == 0 or too_old:
-        return PasswordExpired(f"The password of {account} has expired.")
-    return None
 
 
 def identified(
@@ -107,32 +87,32 @@ def count_passwords(statement: str) -> int:
     return len(re.findall(rf"\b{NATIVE}\b|\bIDENTIFIED BY PASSWORD\b", bare))
 
 
-def clauses(record: Mapping[str, Any]) -> dict[str, str]:
+def clauses(entry: Mapping[str, Any]) -> dict[str, str]:
     """Return the clauses of CREATE USER that give an account the same conditions.
 
     Args:
-        record: The JSON object of ``mysql.global_priv``.
+        entry: The JSON object of ``mysql.global_priv``.
     """
-    lock = "LOCK" if record.get("account_locked") else "UNLOCK"
+    lock = "LOCK" if entry.get("account_locked") else "UNLOCK"
     return {
-        "REQUIRE": _requirement(record),
-        "WITH": _limits(record),
-        "PASSWORD EXPIRE": _expiry(record),
+        "REQUIRE": _requirement(entry),
+        "WITH": _limits(entry),
+        "PASSWORD EXPIRE": _expiry(entry),
         "ACCOUNT": f"ACCOUNT {lock}",
     }
 
 
-def _requirement(record: Mapping[str, Any]) -> str:
-    simple = REQUIREMENTS.get(record.get("ssl_type", 0))
+def _requirement(entry: Mapping[str, Any]) -> str:
+    simple = REQUIREMENTS.get(entry.get("ssl_type", 0))
     if simple is not None:
         return f"REQUIRE {simple}"
     parts = {"CIPHER": "ssl_cipher", "ISSUER": "x509_issuer", "SUBJECT": "x509_subject"}
     return "REQUIRE " + " AND ".join(
-        f"{word} {quote_text(record[key])}" for word, key in parts.items() if record.get(key)
+        f"{word} {quote_text(entry[key])}" for word, key in parts.items() if entry.get(key)
     )
 
 
-def _limits(record: Mapping[str, Any]) -> str:
+def _limits(entry: Mapping[str, Any]) -> str:
     limits = {
         "MAX_QUERIES_PER_HOUR": "max_questions",
         "MAX_UPDATES_PER_HOUR": "max_updates",
@@ -140,11 +120,11 @@ def _limits(record: Mapping[str, Any]) -> str:
         "MAX_USER_CONNECTIONS": "max_user_connections",
         "MAX_STATEMENT_TIME": "max_statement_time",
     }
-    return "WITH " + " ".join(f"{word} {record.get(key, 0):g}" for word, key in limits.items())
+    return "WITH " + " ".join(f"{word} {entry.get(key, 0):g}" for word, key in limits.items())
 
 
-def _expiry(record: Mapping[str, Any]) -> str:
-    days = record.get("password_lifetime", DEFAULT_LIFETIME)
+def _expiry(entry: Mapping[str, Any]) -> str:
+    days = entry.get("password_lifetime", DEFAULT_LIFETIME)
     if days == DEFAULT_LIFETIME:
         return "PASSWORD EXPIRE DEFAULT"
     return f"PASSWORD EXPIRE INTERVAL {days} DAY" if days else "PASSWORD EXPIRE NEVER"

@@ -5,7 +5,7 @@ administrator who lacks one of these could not pass ``ALL`` on.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from rotators.mysql.connection import Account, Row, quote_account, quote_name
@@ -92,7 +92,7 @@ SERVER = Scope()
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Right:
+class MariadbRight:
     """One privilege for one scope, and for one column if there is one."""
 
     scope: Scope
@@ -104,7 +104,7 @@ class Right:
         return f"{self.privilege}{column} ON {self.scope}"
 
 
-def grants(rights: Iterable[Right], account: Account) -> list[str]:
+def grants(rights: Iterable[MariadbRight], account: Account) -> list[str]:
     """Return the statements that give an account these rights, one for each scope."""
     return [
         f"GRANT {_privileges(those - {GRANT_OPTION}) or 'USAGE'} ON {scope} TO "
@@ -113,7 +113,7 @@ def grants(rights: Iterable[Right], account: Account) -> list[str]:
     ]
 
 
-def revocations(rights: Iterable[Right], account: Account) -> list[str]:
+def revocations(rights: Iterable[MariadbRight], account: Account) -> list[str]:
     """Return the statements that take these rights from an account, one for each scope."""
     return [
         f"REVOKE {_privileges(those)} ON {scope} FROM {quote_account(account)}"
@@ -121,7 +121,7 @@ def revocations(rights: Iterable[Right], account: Account) -> list[str]:
     ]
 
 
-def _by_scope(rights: Iterable[Right]) -> dict[Scope, set[str]]:
+def _by_scope(rights: Iterable[MariadbRight]) -> dict[Scope, set[str]]:
     found: dict[Scope, set[str]] = defaultdict(set)
     for right in sorted(rights):
         column = f" ({quote_name(right.column)})" if right.column else ""
@@ -156,16 +156,16 @@ def grantee_of(account: Account) -> str:
     return f"'{account.user}'@'{account.host}'"
 
 
-def may_pass_on(right: Right, administrators: Iterable[Right]) -> bool:
+def may_pass_on(right: MariadbRight, administrators: Iterable[MariadbRight]) -> bool:
     """Say whether who has ``administrators`` may grant ``right``: he needs it, and GRANT OPTION.
 
     Source: MariaDB's documentation of GRANT; what is had for more is had for less.
     """
     rights = list(administrators)
-    return covered(right, rights) and covered(Right(right.scope, GRANT_OPTION), rights)
+    return covered(right, rights) and covered(MariadbRight(right.scope, GRANT_OPTION), rights)
 
 
-def covered(right: Right, rights: Iterable[Right]) -> bool:
+def covered(right: MariadbRight, rights: Iterable[MariadbRight]) -> bool:
     """Say whether who has ``rights`` has this one, for the same scope or a wider one."""
     return any(
         own.privilege == right.privilege
@@ -204,7 +204,7 @@ class Possessions:
         proxies: For whom it may act, as GRANT PROXY has it.
     """
 
-    rights: set[Right] = field(default_factory=set)
+    rights: set[MariadbRight] = field(default_factory=set)
     memberships: set[Membership] = field(default_factory=set)
     default_role: str = ""
     proxies: set[Account] = field(default_factory=set)
@@ -252,9 +252,13 @@ class Possessions:
         else:
             scope = Scope(what, database, name)
             words = set(privileges.upper().split(",")) - {"", "USAGE", "GRANT"}
-            self.rights |= {Right(scope, word, column) for word in words}
+            self.rights |= {MariadbRight(scope, word, column) for word in words}
             if grantable == YES:
-                self.rights.add(Right(scope, GRANT_OPTION))
+                self.rights.add(MariadbRight(scope, GRANT_OPTION))
+
+
+MariadbPairRights = Mapping[Account, Possessions]
+"""What the accounts of a pair have, and the administrator."""
 
 
 def default_role_statement(role: str, account: Account) -> str:

@@ -12,12 +12,14 @@ the narrowest, a role another; the server lends an account rights of its namesak
 but not through a role; nor does a role lend GRANT PROXY.
 """
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
 from typing import ClassVar
 
+from rotators.mysql import error_codes
 from rotators.mysql.connection import (
     Account,
     Argument,
@@ -28,17 +30,25 @@ from rotators.mysql.connection import (
 )
 from rotators.mysql.hosts import has_wildcard, lends, patterns_overlap
 from rotators.mysql.mysql_accounts import (
+    account_record,
     has_conditions,
-    holder,
     kept_passwords,
+    mark_in,
     mark_of,
     marking,
     version_numbers,
 )
-from rotators.mysql.mysql_grants import Right, implied, read_grants, role_of, target
+from rotators.mysql.mysql_grants import (
+    MysqlRight,
+    accounts_in,
+    implied,
+    read_grants,
+    role_of,
+    target,
+)
 from rotators.mysql.pairs import OF_A_MAKER, PairSession, Routine, Twins
 from rotators.mysql.password_hashes import fits
-from rotators.mysql.session import Holder, each_account
+from rotators.mysql.session import AccountRecord, each_account
 from shared.errors import CapabilityMissing, PasswordRejected, PermissionDenied
 from shared.session import Ownership, Pair
 
@@ -46,9 +56,6 @@ TWO_PASSWORDS_SINCE = (8, 0, 14)
 SECOND_USER_SINCE = (8, 0, 21)
 """``ATTRIBUTE``, which holds the mark."""
 
-MAY_NOT = frozenset({1044, 1045, 1142, 1143, 1227, 1370, 3879})
-"""Answers to a REVOKE of what the administrator does not hold himself."""
-DENIED = 1227
 SYNTAX = 1064
 """The server is older than a clause."""
 POLICY = 1819
@@ -69,7 +76,7 @@ STUCK_HINT = (
 
 
 @dataclass(slots=True)
-class MysqlRights:
+class MysqlPairRights:
     """What is known of the rights of a pair's accounts.
 
     Attributes:
@@ -82,29 +89,29 @@ class MysqlRights:
     granted: Mapping[Account, set[Account]]
     default: Mapping[Account, set[Account]]
     reads_patterns: bool
-    show_grants: Callable[[Account, Collection[Account]], set[Right]]
-    _known: dict[tuple[Account, bool], set[Right]] = field(default_factory=dict)
+    show_grants: Callable[[Account, Collection[Account]], set[MysqlRight]]
+    _known: dict[tuple[Account, frozenset[Account]], set[MysqlRight]] = field(default_factory=dict)
 
-    def own(self, account: Account) -> set[Right]:
+    def own(self, account: Account) -> set[MysqlRight]:
         """Return the account's own rights; asked for once."""
-        return self._ask(account, set())
+        return self._ask(account, frozenset())
 
-    def effective(self, account: Account) -> set[Right]:
+    def effective(self, account: Account) -> set[MysqlRight]:
         """Return the rights that the account has when it logs in.
 
         Roles that it may not pass on are left out: what they stand for is in the list.
         """
-        active = self.default[account]
+        active = frozenset(self.default[account])
         return self._ask(account, active) - {role_of(role) for role in active}
 
-    def _ask(self, account: Account, active: Collection[Account]) -> set[Right]:
-        key = account, bool(active)
+    def _ask(self, account: Account, active: frozenset[Account]) -> set[MysqlRight]:
+        key = account, active
         if key not in self._known:
             self._known[key] = self.show_grants(account, active)
         return self._known[key]
 
 
-class MysqlSession(PairSession[MysqlRights]):
+class MysqlSession(PairSession[MysqlPairRights]):
     """A session with MySQL.
 
     MySQL writes ``<secret>`` to its logs where a statement has a password, also when the statement
@@ -117,18 +124,15 @@ class MysqlSession(PairSession[MysqlRights]):
         super().__init__(connection)
         self.version = version_numbers(connection.version)
 
-    def _holders(self, *usernames: str) -> list[Holder]:
+    def _records_of(self, *usernames: str) -> list[AccountRecord]:
         # All columns, since they differ from version to version.
         rows = self._connection.records(
             f"look at the accounts of {' and '.join(usernames)}",
-            "SELECT *, COALESCE(password_lifetime, @@GLOBAL.default_password_lifetime) > 0 "
-            "AND password_last_changed < NOW() - INTERVAL COALESCE(password_lifetime, "
-            "@@GLOBAL.default_password_lifetime) DAY AS too_old "
-            "FROM mysql.user WHERE User IN %s ORDER BY User, Host",
+            "SELECT * FROM mysql.user WHERE User IN %s ORDER BY User, Host",
             usernames,
         )
         # The column's collation takes names that differ in trailing spaces for equal.
-        return [holder(row) for row in rows if row["User"] in usernames]
+        return [account_record(row) for row in rows if row["User"] in usernames]
 
     # One password
 
@@ -152,12 +156,12 @@ class MysqlSession(PairSession[MysqlRights]):
             "discard its old password",
             "ALTER USER %s DISCARD OLD PASSWORD",
             account,
-            expected={DENIED, SYNTAX},
+            expected={error_codes.ACCESS_DENIED, SYNTAX},
         )
 
-    def _change_other(self, holders: Sequence[Holder], password: str) -> None:
-        accounts = [each.account for each in holders]
-        self._change(holders, *each_account("IDENTIFIED BY %s", accounts, password))
+    def _change_other(self, records: Sequence[AccountRecord], password: str) -> None:
+        accounts = [each.account for each in records]
+        self._change(records, *each_account("IDENTIFIED BY %s", accounts, password))
 
     def _change_seconds(self, twins: Sequence[Twins], password: str) -> None:
         """Set the password, to be used through the plugin that the first user has.
@@ -171,13 +175,13 @@ class MysqlSession(PairSession[MysqlRights]):
         self._change([each.made for each in twins if each.made], changes, arguments)
 
     def _change(
-        self, holders: Sequence[Holder], changes: str, arguments: Sequence[Argument]
+        self, records: Sequence[AccountRecord], changes: str, arguments: Sequence[Argument]
     ) -> None:
-        username = holders[0].account.user
+        username = records[0].account.user
         self._connection.run(
             f"change the password of {username}", f"ALTER USER {changes}", *arguments
         )
-        doubled = [each.account for each in holders if len(kept_passwords(each.record)) > 1]
+        doubled = [each.account for each in records if len(kept_passwords(each.entry)) > 1]
         if doubled:
             changes, arguments = each_account("DISCARD OLD PASSWORD", doubled)
             purpose = f"discard the old password of {username}"
@@ -260,9 +264,9 @@ class MysqlSession(PairSession[MysqlRights]):
             statement,
             account,
             *passwords,
-            expected={DENIED, *expected},
+            expected={error_codes.ACCESS_DENIED, *expected},
         )
-        if failed == DENIED:
+        if failed == error_codes.ACCESS_DENIED:
             raise PermissionDenied(
                 f"{account} may not keep a second password.",
                 hint=f"GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO {quote_account(account)}; or "
@@ -270,7 +274,7 @@ class MysqlSession(PairSession[MysqlRights]):
             )
         return failed
 
-    def _make_first(self, known: Holder, old: str, new: str) -> bool:
+    def _make_first(self, known: AccountRecord, old: str, new: str) -> bool:
         """Make ``old``, which works, the first password of another user's account.
 
         Returns:
@@ -286,7 +290,7 @@ class MysqlSession(PairSession[MysqlRights]):
         )
         if not obstructed:
             return True
-        first, *second = kept_passwords(known.record)
+        first, *second = kept_passwords(known.entry)
         if not second or fits(old, known.plugin, first):
             return True
         if fits(new, known.plugin, first):
@@ -304,31 +308,45 @@ class MysqlSession(PairSession[MysqlRights]):
 
     def ownership(self, pair: Pair) -> Ownership:
         """Say whose the second user is; see :class:`shared.session.SecondUser`."""
-        holders = self._holders(pair.second)
-        if not holders:
+        records = self._records_of(pair.second)
+        if not records:
             return Ownership.MISSING
-        ours = all(mark_of(each.record) == (pair.owner, pair.first) for each in holders)
+        ours = all(mark_of(each.entry) == (pair.owner, pair.first) for each in records)
         return Ownership.OURS if ours else Ownership.FOREIGN
 
     def adoption(self, pair: Pair) -> str:
         """Return the statement that marks existing accounts of the second user."""
-        accounts = [each.account for each in self._holders(pair.second)]
+        accounts = [each.account for each in self._records_of(pair.second)]
         names = ", ".join(map(quote_account, accounts or [Account(pair.second, "%")]))
         return f"ALTER USER {names} ATTRIBUTE {quote_text(marking(pair))}"
 
-    def adopt(self, pair: Pair) -> None:
-        """Mark the second user as ours; see :meth:`shared.session.SecondUser.adopt`."""
-        self._connection.run(f"adopt {pair.second}", self.adoption(pair))
+    def acts_as(self) -> str | None:
+        """Return the first user's name if the session has that account as an active role.
 
-    def sessions_of(self, username: str) -> int | None:
-        """Not looked at yet."""
-        del username
-        return None
+        Its own user's name otherwise: also where it is a second user whose role is not active. A
+        second user reads in its own mark who the first is. Other active roles do not matter.
+        """
+        if self.version < SECOND_USER_SINCE:
+            return None
+        account = self._connection.account
+        ((active, attribute),) = self._connection.run(
+            "ask which roles are active",
+            "SELECT CURRENT_ROLE(), (SELECT ATTRIBUTE FROM information_schema.USER_ATTRIBUTES "
+            "WHERE USER = %s AND HOST = %s)",
+            account.user,
+            account.host,
+        )
+        mark = mark_in(json.loads(attribute or "{}"))
+        if mark is not None:
+            _, first = mark
+            if role_of(Account(first, account.host)).privilege in accounts_in(str(active)):
+                return first
+        return account.user
 
     def should_act_as(self, username: str, pair: Pair) -> str | None:
-        """Not looked at yet."""
-        del username, pair
-        return None
+        """Return the first user's name, for either user of the pair."""
+        del username
+        return pair.first
 
     def _require_second_user(self) -> None:
         if self.version < SECOND_USER_SINCE:
@@ -338,7 +356,7 @@ class MysqlSession(PairSession[MysqlRights]):
                 "upgrade the server.",
             )
 
-    def _read(self, twins: Sequence[Twins]) -> MysqlRights:
+    def _read(self, twins: Sequence[Twins]) -> MysqlPairRights:
         accounts = [account for each in twins for account in (each.first.account, each.second)]
         users = tuple(sorted({account.user for account in accounts}))
         edges = self._connection.run(
@@ -359,29 +377,31 @@ class MysqlSession(PairSession[MysqlRights]):
         }
         for kind, user, host, role_user, role_host in edges:
             roles[kind].setdefault(Account(user, host), set()).add(Account(role_user, role_host))
-        return MysqlRights(
+        return MysqlPairRights(
             granted=roles["granted"],
             default=roles["granted" if all_are_active else "default"],
             reads_patterns=not literal,
             show_grants=self._show_grants,
         )
 
-    def _show_grants(self, account: Account, active: Collection[Account]) -> set[Right]:
+    def _show_grants(self, account: Account, active: Collection[Account]) -> set[MysqlRight]:
         using = " USING " + ", ".join(["%s"] * len(active)) if active else ""
         lines = self._connection.run(
             f"look at the rights of {account}", f"SHOW GRANTS FOR %s{using}", account, *active
         )
         return read_grants(str(line) for (line,) in lines)
 
-    def _held_for_routine(self, account: Account, routine: Routine, found: MysqlRights) -> set[str]:
+    def _held_for_routine(
+        self, account: Account, routine: Routine, found: MysqlPairRights
+    ) -> set[str]:
         effective = found.effective(account)
         return {
             name
             for name in OF_A_MAKER
-            if implied(Right("GRANT", name, target(*routine)), effective)
+            if implied(MysqlRight("GRANT", name, target(*routine)), effective)
         }
 
-    def _obstacles(self, twins: Sequence[Twins], found: MysqlRights) -> list[str]:
+    def _obstacles(self, twins: Sequence[Twins], found: MysqlPairRights) -> list[str]:
         accounts = [each.first.account for each in twins]
         lines: list[str] = []
         for each in twins:
@@ -443,7 +463,7 @@ class MysqlSession(PairSession[MysqlRights]):
                 password,
                 each.first.account,
                 marking(pair, conditions),
-                expected={DENIED},
+                expected={error_codes.ACCESS_DENIED},
             )
             if denied:
                 raise self._may_not_share(each)
@@ -460,7 +480,7 @@ class MysqlSession(PairSession[MysqlRights]):
         )
 
     def _equalise(
-        self, pair: Pair, twins: Sequence[Twins], found: MysqlRights, *, second_is_idle: bool
+        self, pair: Pair, twins: Sequence[Twins], found: MysqlPairRights, *, second_is_idle: bool
     ) -> None:
         for each in twins:
             if each.made is not None:
@@ -469,7 +489,9 @@ class MysqlSession(PairSession[MysqlRights]):
                     self._take_back(each.made, found)
                     self._give_conditions(pair, each.first, each.made)
 
-    def _equalise_roles(self, twins: Twins, found: MysqlRights, *, second_is_idle: bool) -> None:
+    def _equalise_roles(
+        self, twins: Twins, found: MysqlPairRights, *, second_is_idle: bool
+    ) -> None:
         first, second = twins.first.account, twins.second
         granted, default = found.granted[second], found.default[second]
         purpose = f"give {second} the role {first}"
@@ -486,7 +508,7 @@ class MysqlSession(PairSession[MysqlRights]):
                 purpose, f"ALTER USER %s DEFAULT ROLE {roles}", second, *sorted(wanted, key=str)
             )
 
-    def _take_back(self, second: Holder, found: MysqlRights) -> None:
+    def _take_back(self, second: AccountRecord, found: MysqlPairRights) -> None:
         """Leave an idle second user nothing but its role."""
         account = second.account
         # One by one: an administrator under partial revokes may not REVOKE ALL.
@@ -495,33 +517,31 @@ class MysqlSession(PairSession[MysqlRights]):
                 self._connection.attempt(
                     f"take {right} from {account}",
                     right.statement(quote_account(account), reverse=True),
-                    expected=MAY_NOT,
+                    expected=error_codes.LACKS_A_RIGHT,
                 )
 
-    def _give_conditions(self, pair: Pair, first: Holder, second: Holder) -> None:
+    def _give_conditions(self, pair: Pair, first: AccountRecord, second: AccountRecord) -> None:
         """Let an idle second user work under the first user's conditions, and remember them."""
         conditions = first.changeable()
-        if conditions != second.changeable() or not has_conditions(second.record, conditions):
+        if conditions != second.changeable() or not has_conditions(second.entry, conditions):
             self._connection.run(
                 f"give {second.account} the conditions of {first.account}",
                 f"ALTER USER {quote_account(second.account)} {conditions} "
                 f"ATTRIBUTE {quote_text(marking(pair, conditions))}",
             )
 
-    def _lacking(self, twins: Twins, found: MysqlRights) -> list[str]:
+    def _lacking(self, twins: Twins, found: MysqlPairRights) -> list[str]:
         first, second = quote_account(twins.first.account), quote_account(twins.second)
-        has, twin_has = found.effective(twins.first.account), found.effective(twins.second)
-        return [
-            f"{twins.second} lacks {right}: GRANT {first} TO {second}; "
-            f"ALTER USER {second} DEFAULT ROLE {first}"
-            for right in sorted(has - twin_has)
-        ]
+        if found.effective(twins.first.account) <= found.effective(twins.second):
+            return []
+        statements = f"GRANT {first} TO {second}; ALTER USER {second} DEFAULT ROLE {first}"
+        return [f"{twins.second} lacks rights of {twins.first.account}: {statements}"]
 
-    def _too_much(self, twins: Twins, found: MysqlRights) -> list[str]:
+    def _too_much(self, twins: Twins, found: MysqlPairRights) -> list[str]:
         first, second = twins.first.account, twins.second
         has, twin_has = found.effective(first), found.effective(second)
         direct = found.own(second)
-        take = partial(Right.statement, account=quote_account(second), reverse=True)
+        take = partial(MysqlRight.statement, account=quote_account(second), reverse=True)
         return [
             f"{second} has {right}, {first} has not: "
             + (
@@ -533,16 +553,16 @@ class MysqlSession(PairSession[MysqlRights]):
             if not implied(right, has)
         ]
 
-    def _untouched(self, pair: Pair, twins: Sequence[Twins], found: MysqlRights) -> bool:
+    def _untouched(self, pair: Pair, twins: Sequence[Twins], found: MysqlPairRights) -> bool:
         """Say so; rights pass through the role, so one that only the second has was given to it."""
         del pair
         seconds = [each.made for each in twins if each.made is not None]
-        return all(has_conditions(each.record, each.changeable()) for each in seconds) and not any(
+        return all(has_conditions(each.entry, each.changeable()) for each in seconds) and not any(
             self._too_much(each, found) for each in twins
         )
 
 
-def _lent(account: Account, others: Sequence[Account], found: MysqlRights) -> list[str]:
+def _lent(account: Account, others: Sequence[Account], found: MysqlPairRights) -> list[str]:
     """List rights that the server lends an account from its namesakes for wider hosts.
 
     For databases, tables and routines, not for the whole server: MySQL looks these up by user name

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rotators.mysql.connection import Account, quote_text
-from rotators.mysql.session import Holder
-from shared.errors import AccountLocked, DatabaseError, PasswordExpired
+from rotators.mysql.session import AccountRecord
 from shared.session import Pair
 
 MARK = "secret-rotation"
@@ -38,29 +37,19 @@ def version_numbers(version: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def holder(row: Mapping[str, Any]) -> Holder:
+def account_record(row: Mapping[str, Any]) -> AccountRecord:
     """Return the account of a row.
 
     Args:
-        row: Of ``mysql.user``, by column name, and ``too_old``: whether its lifetime is over.
+        row: Of ``mysql.user``, by column name.
     """
-    account = Account(row["User"], row["Host"])
-    return Holder(
-        account=account,
-        record=row,
+    return AccountRecord(
+        account=Account(row["User"], row["Host"]),
+        entry=row,
         plugin=row["plugin"],
         has_password=row["plugin"] in PASSWORD_PLUGINS,
-        problem=_problem(account, row),
         clauses=clauses(row),
     )
-
-
-def _problem(account: Account, row: Mapping[str, Any]) -> DatabaseError | None:
-    if row["account_locked"] == YES:
-        return AccountLocked(f"The account {account} is locked.")
-    if row["password_expired"] == YES or row["too_old"]:
-        return PasswordExpired(f"The password of {account} has expired.")
-    return None
 
 
 def attributes(row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -102,7 +91,12 @@ def _digest(text: str) -> str:
 
 def mark_of(row: Mapping[str, Any]) -> tuple[str, str] | None:
     """Return the (secret's ARN, first user) that an account is marked with."""
-    mark = attributes(row).get("metadata", {}).get(MARK)
+    return mark_in(attributes(row).get("metadata", {}))
+
+
+def mark_in(attribute: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the (secret's ARN, first user) of the mark in an account's ATTRIBUTE."""
+    mark = attribute.get(MARK)
     if not isinstance(mark, dict):
         return None
     return str(mark.get("secret")), str(mark.get("first"))

@@ -26,7 +26,7 @@ _ROLES = re.compile(
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Right:
+class MysqlRight:
     """One thing that an account may do, or, under partial revokes, may not.
 
     Attributes:
@@ -56,33 +56,35 @@ class Right:
         return f"{'' if self.verb == 'GRANT' else 'revoked '}{self.privilege}{on}"
 
 
-def read_grants(lines: Iterable[str]) -> set[Right]:
+def read_grants(lines: Iterable[str]) -> set[MysqlRight]:
     """Return what SHOW GRANTS says of one account.
 
     Args:
         lines: The answer, with ``sql_quote_show_create``. A line of a form that is not known is
             kept whole, so that two accounts still compare.
     """
-    rights: set[Right] = set()
+    rights: set[MysqlRight] = set()
     for line in lines:
         rights |= _read_line(line)
     return {right for right in rights if right.privilege != "USAGE"}
 
 
-def _read_line(line: str) -> set[Right]:
+def _read_line(line: str) -> set[MysqlRight]:
     for pattern, verb in ((_RIGHTS, "GRANT"), (_REVOKED, "REVOKE")):
         match = pattern.fullmatch(line)
         if match:
             target = match["object"]
-            found = {Right(verb, each, target) for each in _split(match["privileges"])}
+            found = {MysqlRight(verb, each, target) for each in _split(match["privileges"])}
             if verb == "GRANT" and "WITH GRANT OPTION" in match["rest"]:
-                found.add(Right(verb, "GRANT OPTION", target))
+                found.add(MysqlRight(verb, "GRANT OPTION", target))
             return found
     match = _ROLES.fullmatch(line)
     if match:
         rest = match["rest"].rstrip()
-        return {Right("GRANT", role + rest, "") for role in re.findall(ACCOUNT, match["roles"])}
-    return {Right("GRANT", re.sub(rf"(TO|FROM) {ACCOUNT}", "", line), "")}
+        return {
+            MysqlRight("GRANT", role + rest, "") for role in re.findall(ACCOUNT, match["roles"])
+        }
+    return {MysqlRight("GRANT", re.sub(rf"(TO|FROM) {ACCOUNT}", "", line), "")}
 
 
 def _split(privileges: str) -> list[str]:
@@ -95,9 +97,14 @@ def _split(privileges: str) -> list[str]:
     return found
 
 
-def role_of(account: Account) -> Right:
+def accounts_in(text: str) -> list[str]:
+    """Return the accounts that a list such as CURRENT_ROLE() has, quoted as they are."""
+    return re.findall(ACCOUNT, text)
+
+
+def role_of(account: Account) -> MysqlRight:
     """Return the right of who has this account as a role, and may not pass it on."""
-    return Right("GRANT", f"{quote_name(account.user)}@{quote_name(account.host)}", "")
+    return MysqlRight("GRANT", f"{quote_name(account.user)}@{quote_name(account.host)}", "")
 
 
 def target(kind: str, database: str, name: str) -> str:
@@ -105,7 +112,7 @@ def target(kind: str, database: str, name: str) -> str:
     return f"{kind} {quote_name(database)}.{quote_name(name)}"
 
 
-def implied(right: Right, rights: Collection[Right]) -> bool:
+def implied(right: MysqlRight, rights: Collection[MysqlRight]) -> bool:
     """Say whether a right to a routine is had through a wider one, or itself.
 
     Never where something was revoked in part: the wider right may not reach so far then.

@@ -18,17 +18,21 @@ Rules of :meth:`PairSession.prepare`:
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
+from rotators.mysql import error_codes
 from rotators.mysql.connection import Account, quote_account, quote_name
-from rotators.mysql.session import LOCK_CLAUSE, Holder, MysqlFamilySession, with_password
-from shared.errors import AccountLocked, NameTooLong, RightsDiffer
-from shared.session import Pair
+from rotators.mysql.session import LOCK_CLAUSE, AccountRecord, MysqlFamilySession, with_password
+from shared.errors import NameTooLong, RightsDiffer
+from shared.session import Ownership, Pair
 
 OF_A_MAKER = frozenset({"EXECUTE", "ALTER ROUTINE"})
 """The rights that a server gives whoever makes a routine (``automatic_sp_privileges``)."""
+
+LONGEST_LIST = 10
+"""Lines of differences in a message."""
 
 Routine = tuple[str, str, str]
 """Kind (PROCEDURE, FUNCTION), database, name."""
@@ -41,9 +45,9 @@ Rights = TypeVar("Rights")
 class Twins:
     """An account of the first user and the second user's account for the same host."""
 
-    first: Holder
+    first: AccountRecord
     second: Account
-    made: Holder | None
+    made: AccountRecord | None
     """The second as it is; None while it does not exist."""
 
 
@@ -53,21 +57,54 @@ class PairSession(MysqlFamilySession, Generic[Rights]):
     longest_name: ClassVar[int]
     """Of a user name, in characters."""
 
+    @abstractmethod
+    def ownership(self, pair: Pair) -> Ownership:
+        """Say whose the second user is; see :class:`shared.session.SecondUser`."""
+
+    @abstractmethod
+    def adoption(self, pair: Pair) -> str:
+        """Return the statement that marks an existing second user as ours."""
+
+    def adopt(self, pair: Pair) -> None:
+        """Mark the second user as ours; see :meth:`shared.session.SecondUser.adopt`."""
+        self._require_writable()
+        if self.ownership(pair) is not Ownership.OURS:
+            self._connection.run(f"adopt {pair.second}", self.adoption(pair))
+
+    def sessions_of(self, username: str) -> int | None:
+        """Count the open sessions of a user; None without PROCESS, be it the user's or a role's."""
+        purpose = f"look at the sessions of {username}"
+        # Any table of InnoDB is refused without PROCESS; the list of sessions is only shorter then.
+        if self._connection.attempt(
+            purpose,
+            "SELECT COUNT(*) FROM information_schema.INNODB_CMP",
+            expected={error_codes.ACCESS_DENIED},
+        ):
+            return None
+        rows = self._connection.run(
+            purpose, "SELECT USER FROM information_schema.PROCESSLIST WHERE USER = %s", username
+        )
+        # The column's collation takes names that differ in case for equal.
+        return sum(bool(user == username) for (user,) in rows)
+
     def prepare(self, idle: str, password: str, pair: Pair, *, rights: bool) -> None:
         """Give ``idle`` the password; see :meth:`shared.session.SecondUser.prepare`."""
         self._require_writable()
+        records = self._records_of(pair.first, pair.second)
         if not rights:
-            self._change_other(self._with_password(idle), password)
+            _require_unlocked(record for record in records if record.has_password)
+            self._change_other(with_password(idle, records), password)
             return
         self._require_second_user()
         self._require_name(pair)
-        twins, _ = self._twins(pair)
-        _require_unlocked(twins, idle, pair)
+        twins, _ = _twins_among(records, pair)
+        _require_unlocked(record for each in twins for record in (each.first, each.made) if record)
         found = self._read(twins)
         obstacles = self._obstacles(twins, found)
         if obstacles:
             raise RightsDiffer(
-                f"{pair.second} cannot be given the rights of {pair.first}: {'; '.join(obstacles)}."
+                f"{pair.second} cannot be given the rights of {pair.first}: "
+                f"{'; '.join(_capped(obstacles))}."
             )
         second_is_idle = idle == pair.second
         created = self._create(twins, password, pair)
@@ -80,7 +117,7 @@ class PairSession(MysqlFamilySession, Generic[Rights]):
 
     def differences(self, pair: Pair, idle: str) -> list[str]:
         """List what the two users may not do alike."""
-        twins, extra = self._twins(pair)
+        twins, extra = _twins_among(self._records_of(pair.first, pair.second), pair)
         found = self._read(twins)
         lines = self._obstacles(twins, found)
         waiting: list[str] = []
@@ -98,37 +135,20 @@ class PairSession(MysqlFamilySession, Generic[Rights]):
                     )
         if waiting and not (idle == pair.first and self._untouched(pair, twins, found)):
             lines += waiting
-        return lines + [
+        lines += [
             f"{pair.first} has no account for the host of {account}: "
             f"DROP USER {quote_account(account)}"
             for account in extra
         ]
+        return _capped(lines)
 
     def _require_name(self, pair: Pair) -> None:
         if len(pair.second) > self.longest_name:
             raise NameTooLong(
                 f"The name {pair.second} of the second user has {len(pair.second)} characters; "
-                f"this server allows {self.longest_name}."
+                f"this server allows {self.longest_name}.",
+                hint=error_codes.NAME_HINT,
             )
-
-    def _twins(self, pair: Pair) -> tuple[list[Twins], list[Account]]:
-        """Return the first user's accounts with a password, each with its twin.
-
-        Returns:
-            The twins, and the second user's accounts that have none.
-
-        Raises:
-            AccountMissing: There is no first user.
-            AccountUnusable: He logs in through something else altogether.
-        """
-        holders = self._holders(pair.first, pair.second)
-        seconds = {each.account: each for each in holders if each.account.user == pair.second}
-        twins = [
-            Twins(each, second, seconds.get(second))
-            for each in with_password(pair.first, holders)
-            for second in [Account(pair.second, each.account.host)]
-        ]
-        return twins, [account for account in seconds if account not in {t.second for t in twins}]
 
     def _share_routines(self, twins: Sequence[Twins], found: Rights) -> None:
         """Give the first user the rights that a maker has to the routines that the second made.
@@ -201,11 +221,33 @@ class PairSession(MysqlFamilySession, Generic[Rights]):
         """Say whether the second user still is as this module has left it."""
 
 
-def _require_unlocked(twins: Sequence[Twins], idle: str, pair: Pair) -> None:
-    """Refuse to prepare a user who could not log in."""
-    for each in twins:
-        holder = each.first if idle == pair.first else each.made
-        if holder is not None and holder.is_locked:
-            raise AccountLocked(
-                f"The account {holder.account} is locked, and it is its turn to be used."
-            )
+def _twins_among(records: Sequence[AccountRecord], pair: Pair) -> tuple[list[Twins], list[Account]]:
+    """Return the first user's accounts with a password, each with its twin.
+
+    Returns:
+        The twins, and the second user's accounts that have none.
+
+    Raises:
+        AccountMissing: There is no first user.
+        AccountUnusable: He logs in through something else altogether.
+    """
+    seconds = {each.account: each for each in records if each.account.user == pair.second}
+    twins = [
+        Twins(each, second, seconds.get(second))
+        for each in with_password(pair.first, records)
+        for second in [Account(pair.second, each.account.host)]
+    ]
+    return twins, [account for account in seconds if account not in {t.second for t in twins}]
+
+
+def _require_unlocked(records: Iterable[AccountRecord]) -> None:
+    """Refuse to go on with either of two users that a DBA has locked: also not as the other."""
+    for record in records:
+        if record.is_locked:
+            raise record.locked()
+
+
+def _capped(lines: list[str]) -> list[str]:
+    """Return lines for a message that can be read."""
+    more = len(lines) - LONGEST_LIST
+    return lines if more <= 0 else [*lines[:LONGEST_LIST], f"and {more} more"]

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rotators.mysql.connection import Account, Argument, Connection
+from rotators.mysql import error_codes
+from rotators.mysql.connection import Account, Argument, Connection, quote_account
 from rotators.mysql.hosts import host_fits, specificity
 from shared.errors import (
+    AccountLocked,
     AccountMissing,
     AccountUnusable,
     DatabaseError,
@@ -27,34 +29,40 @@ OFF = frozenset({"0", "OFF", "NO"})
 
 
 LOCK_CLAUSE = "ACCOUNT"
-"""The key of the clause of a holder that is compared but never changed."""
+"""The key of the clause of an account that is compared but never changed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class AccountRecord:
     """One account as an administrator sees it, other than its rights.
 
     Attributes:
         account: Name and host.
-        record: What the server's catalogue has of it, by the server's own names; hashes included.
+        entry: What the server's catalogue has of it, by the server's own names; hashes included.
         plugin: How it logs in first of all.
         has_password: Whether it logs in with a password that can be rotated.
-        problem: What keeps it from logging in with the right password; None when nothing does.
         clauses: The conditions under which it works, in the words and the order of CREATE USER:
             ``{"REQUIRE": "REQUIRE SSL", ...}``.
     """
 
     account: Account
-    record: Mapping[str, Any] = field(repr=False)
+    entry: Mapping[str, Any] = field(repr=False)
     plugin: str
     has_password: bool
-    problem: DatabaseError | None
     clauses: Mapping[str, str]
 
     @property
     def is_locked(self) -> bool:
         """Whether a DBA has locked the account."""
         return self.clauses[LOCK_CLAUSE] == "ACCOUNT LOCK"
+
+    def locked(self) -> AccountLocked:
+        """Return the error for a rotation that needs the account while it is locked."""
+        return AccountLocked(
+            f"The account {self.account} is locked.",
+            hint=f"Unlock it: ALTER USER {quote_account(self.account)} ACCOUNT UNLOCK; or do not "
+            "rotate the secret.",
+        )
 
     def changeable(self) -> str:
         """Return the clauses that make another account like this one, without the lock.
@@ -110,15 +118,15 @@ class MysqlFamilySession(Session):
     def account_problem(self, username: str) -> DatabaseError | None:
         """Say what keeps ``username`` from logging in from this function's address."""
         try:
-            holders = self._holders(username)
+            records = self._records_of(username)
         except PermissionDenied:
             return None
         ((client,),) = self._connection.run("ask for the client's address", "SELECT USER()")
         host = str(client).rpartition("@")[2]
-        fitting = best_fit(holders, host)
+        fitting = best_fit(records, host)
         if fitting is not None:
-            return fitting.problem
-        hosts = ", ".join(repr(each.account.host) for each in holders)
+            return fitting.locked() if fitting.is_locked else None
+        hosts = ", ".join(repr(each.account.host) for each in records)
         missing = f"User {username} does not exist"
         if hosts:
             missing = f"User {username} exists for the hosts {hosts} only, and this is {host}"
@@ -129,18 +137,18 @@ class MysqlFamilySession(Session):
         """Change the password of the account that the session belongs to."""
 
     @abstractmethod
-    def _change_other(self, holders: Sequence[Holder], password: str) -> None:
+    def _change_other(self, records: Sequence[AccountRecord], password: str) -> None:
         """Change the password of all these accounts."""
 
     @abstractmethod
-    def _holders(self, *usernames: str) -> list[Holder]:
+    def _records_of(self, *usernames: str) -> list[AccountRecord]:
         """Return all accounts of the names.
 
         Raises:
             PermissionDenied: The session's user may not look.
         """
 
-    def _with_password(self, username: str) -> list[Holder]:
+    def _with_password(self, username: str) -> list[AccountRecord]:
         """Return the accounts of the name that log in with a password.
 
         Raises:
@@ -148,7 +156,7 @@ class MysqlFamilySession(Session):
             AccountUnusable: None of them logs in with a password that can be changed here.
             PermissionDenied: The session's user may not look.
         """
-        return with_password(username, self._holders(username))
+        return with_password(username, self._records_of(username))
 
     def _require_writable(self) -> None:
         """Refuse to change anything on a read-only server.
@@ -177,24 +185,24 @@ def lock_name(name: str) -> str:
     return (LOCK_PREFIX + digest)[:LONGEST_LOCK_NAME]
 
 
-def best_fit(holders: Iterable[Holder], host: str) -> Holder | None:
+def best_fit(records: Iterable[AccountRecord], host: str) -> AccountRecord | None:
     """Return the account that the server would take for a client at ``host``, if any.
 
     Servers prefer the most specific host: literal before pattern, and a pattern the more, the later
     its first wildcard comes.
     """
-    fitting = [each for each in holders if host_fits(each.account.host, host)]
+    fitting = [each for each in records if host_fits(each.account.host, host)]
     return min(fitting, key=lambda each: specificity(each.account.host), default=None)
 
 
-def with_password(username: str, holders: Iterable[Holder]) -> list[Holder]:
+def with_password(username: str, records: Iterable[AccountRecord]) -> list[AccountRecord]:
     """Return those accounts of a user that log in with a password.
 
     Raises:
         AccountMissing: There is none at all.
         AccountUnusable: None of them does.
     """
-    own = [each for each in holders if each.account.user == username]
+    own = [each for each in records if each.account.user == username]
     if not own:
         raise AccountMissing(f"User {username} does not exist.")
     found = [each for each in own if each.has_password]
@@ -202,8 +210,7 @@ def with_password(username: str, holders: Iterable[Holder]) -> list[Holder]:
         plugins = ", ".join(sorted({each.plugin for each in own}))
         raise AccountUnusable(
             f"User {username} logs in through {plugins}, not with a password that can be rotated.",
-            hint="Move the account to caching_sha2_password (MySQL) or mysql_native_password "
-            "(MariaDB), or take the secret out of rotation.",
+            hint=error_codes.PLUGIN_HINT,
         )
     return found
 

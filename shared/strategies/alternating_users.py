@@ -1,13 +1,18 @@
 """Two users of equal rights take turns; an administrator prepares the idle one."""
 
-from functools import partial
 from typing import ClassVar
 
-from shared.errors import AccountMissing, ForeignPending, NotOurUser, RightsDiffer
-from shared.holding import holding
+from shared.errors import (
+    AccountMissing,
+    ForeignPending,
+    IdleUserInUse,
+    NotOurUser,
+    RightsDiffer,
+)
+from shared.holding import Hold, holding
 from shared.rotation import Attempt, Rotation
 from shared.session import Ownership, Pair, SecondUser, Session
-from shared.settings import StrategyName
+from shared.settings import InUse, SecretSettings, StrategyName
 from shared.strategies.strategy import Strategy, missing
 
 
@@ -25,25 +30,61 @@ class AlternatingUsers(Strategy):
         ):
             hold.require_settled()
             keeper = second_user(session)
-            _require_ours(attempt, keeper, pair)
+            wanted = SecretSettings.of(hold.reading.description, rotation.settings)
+            adopts = self._adopts(rotation, attempt, keeper, wanted)
             managed = attempt.plan.rights_are_managed
-            done = (
-                hold.reading.carries_fence
-                and self.databases.accepts(rotation, pending)
-                and not (managed and keeper.differences(pair, pending.username))
-            )
-            change = partial(
-                keeper.prepare, pending.username, pending.password, pair, rights=managed
-            )
-            if not done and attempt.plan.asks_readers:
-                self.look_at_readers(hold, hold.current())
+
+            def change() -> None:
+                if adopts:
+                    keeper.adopt(pair)
+                keeper.prepare(pending.username, pending.password, pair, rights=managed)
 
             def prove() -> None:
                 _require_equal(attempt, keeper, pair)
                 acts_as = keeper.should_act_as(pending.username, pair) if managed else None
                 self.prove(hold, acts_as=acts_as)
 
-            hold.set_and_prove(None if done else change, prove)
+            if self._is_done(hold, keeper):
+                hold.set_and_prove(None, prove)
+                return
+            _require_idle(rotation, keeper, pending.username, wanted)
+            if attempt.plan.asks_readers:
+                self.look_at_readers(hold, hold.current())
+            hold.set_and_prove(change, prove)
+
+    def _is_done(self, hold: Hold, keeper: SecondUser) -> bool:
+        """Say whether an earlier delivery of the attempt has prepared the idle user."""
+        attempt = hold.attempt
+        return (
+            hold.reading.carries_fence
+            and self.databases.accepts(hold.rotation, attempt.pending)
+            and not _differences(attempt, keeper, _pair(attempt))
+        )
+
+    def _adopts(
+        self, rotation: Rotation, attempt: Attempt, keeper: SecondUser, wanted: SecretSettings
+    ) -> bool:
+        """Say whether the second user has to be adopted; refuse one that this secret did not make.
+
+        Raises:
+            NotOurUser: Neither made by this secret, nor named by its tag ``rotation:adopt``.
+            AccountMissing: There is no second user, and this attempt is not to make it.
+        """
+        pair = _pair(attempt)
+        ownership = keeper.ownership(pair)
+        if ownership is Ownership.FOREIGN and wanted.adopt == pair.second:
+            self.databases.require_adoption_allowed(rotation, attempt.pending, pair)
+            return True
+        if ownership is Ownership.FOREIGN:
+            msg = f"User {pair.second} exists, and secret {pair.owner} did not make it."
+            raise NotOurUser(
+                msg, hint=f"{NotOurUser.hint} To adopt it, a DBA runs: {keeper.adoption(pair)}"
+            )
+        makes = attempt.plan.rights_are_managed and attempt.pending.username == pair.second
+        if ownership is Ownership.MISSING and not makes:
+            msg = f"User {pair.second} does not exist."
+            raise AccountMissing(msg)
+        return False
 
     def verify(self, rotation: Rotation, attempt: Attempt) -> None:
         """Log in as the idle user, and compare the two users' rights once more."""
@@ -71,25 +112,29 @@ def _pair(attempt: Attempt) -> Pair:
     return attempt.pair
 
 
-def _require_ours(attempt: Attempt, session: SecondUser, pair: Pair) -> None:
-    """Refuse a second user that this secret did not make."""
-    ownership = session.ownership(pair)
-    if ownership is Ownership.FOREIGN:
-        msg = f"User {pair.second} exists, and secret {pair.owner} did not make it."
-        raise NotOurUser(
-            msg, hint=f"{NotOurUser.hint} To adopt it, a DBA runs: {session.adoption(pair)}"
-        )
-    if ownership is Ownership.MISSING and (
-        not attempt.plan.rights_are_managed or attempt.pending.username == pair.first
-    ):
-        msg = f"User {pair.second} does not exist."
-        raise AccountMissing(msg)
+def _require_idle(
+    rotation: Rotation, keeper: SecondUser, username: str, wanted: SecretSettings
+) -> None:
+    """Look whether applications still use the idle user, whose password is about to change.
+
+    Raises:
+        IdleUserInUse: They do, and the secret's tag says to refuse.
+    """
+    sessions = keeper.sessions_of(username)
+    rotation.facts.idle_sessions = sessions or None
+    if sessions and wanted.in_use is InUse.REFUSE:
+        msg = f"User {username} is idle by {rotation.secret_id}, and has {sessions} open sessions."
+        raise IdleUserInUse(msg)
 
 
-def _require_equal(attempt: Attempt, session: SecondUser, pair: Pair) -> None:
+def _differences(attempt: Attempt, keeper: SecondUser, pair: Pair) -> list[str]:
     if not attempt.plan.rights_are_managed:
-        return
-    differences = session.differences(pair, attempt.pending.username)
+        return []
+    return keeper.differences(pair, attempt.pending.username)
+
+
+def _require_equal(attempt: Attempt, keeper: SecondUser, pair: Pair) -> None:
+    differences = _differences(attempt, keeper, pair)
     if differences:
         msg = f"{pair.first} and {pair.second} have different rights: {'; '.join(differences)}."
         raise RightsDiffer(msg)

@@ -17,10 +17,11 @@ from shared.errors import (
 )
 from shared.holding import Follow, Hold, holding
 from shared.model import Login
+from shared.options import Tag
 from shared.plan import Plan
 from shared.rotation import Attempt, Rotation
 from shared.session import Session
-from shared.settings import StrategyName, Tag
+from shared.settings import SecretSettings, StrategyName
 
 READER_PAUSE_SECONDS = 0.5
 """Between two tries at a reader that lags behind."""
@@ -165,7 +166,9 @@ class Strategy(ABC):
 def _at_readers(hold: Hold, login: Login) -> Iterator[Login]:
     """Yield the login at each reader that the secret's tag lists, if the plan asks them."""
     if hold.attempt.plan.asks_readers:
-        for host in hold.reading.description.tags.get(Tag.READER_HOSTS, "").split():
+        wanted = SecretSettings.of(hold.reading.description, hold.rotation.settings)
+        wanted.require_related_readers(login.host)
+        for host in wanted.reader_hosts:
             yield login.at(host, login.port)
 
 

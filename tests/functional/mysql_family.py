@@ -1,8 +1,11 @@
 """What the functional tests of the MySQL family share: users, sessions and an independent eye."""
 
+import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import count
 
 import pymysql
@@ -80,6 +83,22 @@ def create(
     server.execute(statement + options.replace("%", "%%"), (username, host, value))
 
 
+def age_password(server: Server, name: str) -> None:
+    """Make the server believe that the password was set 31 days ago."""
+    if server.engine == "mysql":
+        server.execute(
+            "UPDATE mysql.user SET password_last_changed = NOW() - INTERVAL 31 DAY WHERE User = %s",
+            (name,),
+        )
+    else:
+        server.execute(
+            "UPDATE mysql.global_priv SET Priv = JSON_SET(Priv, '$.password_last_changed', "
+            "UNIX_TIMESTAMP() - 31 * 86400) WHERE User = %s",
+            (name,),
+        )
+    server.execute("FLUSH PRIVILEGES")
+
+
 def accepts(server: Server, username: str, password: str) -> bool:
     """Say whether the server takes the password; the test's own login, with no database."""
     try:
@@ -118,3 +137,63 @@ def setting(server: Server, name: str, value: object) -> Iterator[None]:
         yield
     finally:
         server.execute(f"SET GLOBAL {name} = %s", (before,))
+
+
+GREETING = (
+    b"\x0a8.0.36\0\x01\0\0\x0012345678\0\xff%c\xff\x02\0\xff\xdf\x15"
+    + b"\0" * 10
+    + b"123456789012\0%s\0"
+)
+"""Of a server, but for a byte of its capabilities, and the plugin that it begins with."""
+WITHOUT_TLS, WITH_TLS = 0xF7, 0xFF
+SSL_REQUEST_SIZE = 36
+
+
+@dataclass
+class Impostor:
+    """A server of the tests' own, and all that it was told, TLS taken off."""
+
+    port: int
+    told: bytes = b""
+
+
+@contextmanager
+def impostor(
+    plugin: bytes, answers: Sequence[bytes], certificate: ssl.SSLContext | None
+) -> Iterator[Impostor]:
+    """Greet one client, and answer what it says, packet by packet.
+
+    Args:
+        plugin: How the client is asked to log in, in the greeting.
+        answers: The packets after that, without their headers.
+        certificate: For TLS; None for none.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
+        found = Impostor(listener.getsockname()[1])
+
+        def serve() -> None:
+            with suppress(OSError):
+                client, _ = listener.accept()
+                client.settimeout(5)
+                capabilities = WITH_TLS if certificate else WITHOUT_TLS
+                number = _send(client, 0, GREETING % (capabilities, plugin))
+                if certificate is not None:
+                    client.recv(SSL_REQUEST_SIZE)
+                    client = certificate.wrap_socket(client, server_side=True)
+                    number += 1
+                for answer in answers:
+                    found.told += client.recv(4096)
+                    number = _send(client, number, answer)
+                found.told += client.recv(4096)
+                client.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield found
+        thread.join()
+
+
+def _send(client: socket.socket, number: int, packet: bytes) -> int:
+    client.sendall(len(packet).to_bytes(3, "little") + bytes([number]) + packet)
+    return number + 2

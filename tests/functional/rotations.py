@@ -144,9 +144,12 @@ class RotatingSecret:
         return outcome.error
 
     def fails_again(self) -> RotationError | UnexpectedError:
-        """Begin the pending rotation anew with the same token, and return what it raises."""
-        token = self.label("AWSPENDING")
-        assert token is not None
+        """Rotate once more, with the same token if the attempt has not ended itself.
+
+        Returns:
+            What a step raises.
+        """
+        token = self.label("AWSPENDING") or self.prepare()
         with pytest.raises((RotationError, UnexpectedError)) as caught:
             self.step(token, *STEPS)
         assert isinstance(caught.value, RotationError | UnexpectedError)
@@ -163,8 +166,9 @@ class RotatingSecret:
             self.service.invoke_step(self.arn, token, step)
 
     def abandon(self) -> None:
-        """Take AWSPENDING off, as an operator does whose rotation is stuck."""
-        self.service.abandon(self.arn, self.label("AWSPENDING") or "")
+        """Take AWSPENDING off, as an operator does whose rotation is stuck, if it still is on."""
+        if (token := self.label("AWSPENDING")) is not None:
+            self.service.abandon(self.arn, token)
 
     def document(self, stage: str = "AWSCURRENT") -> dict[str, Any]:
         """Return the value of the version with that label."""

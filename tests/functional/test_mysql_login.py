@@ -2,17 +2,21 @@
 
 import importlib.util
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pymysql
 import pytest
 from pymysql.connections import Connection as DriverConnection
 
+from local.proxy import Direction, Proxy
 from local.servers import Authority, Server, start
+from rotators.mysql import addresses as addresses_module
 from rotators.mysql import connection as connection_module
 from rotators.mysql.connection import PROGRAM_NAME
 from shared.deadline import Deadline
@@ -38,7 +42,9 @@ from shared.tls import Trust
 from tests.functional.mysql_family import (
     KINDS,
     MARIADB_KINDS,
+    age_password,
     create,
+    impostor,
     login_of,
     new_name,
     open_session,
@@ -49,6 +55,8 @@ from tests.functional.mysql_family import (
 
 PASSWORD = "correct horse battery staple"
 WRONG = "incorrect zebra"
+FIRST_WORD = (Direction.FROM_DATABASE, 0)
+"""Of the server; a message of the proxy."""
 
 
 @pytest.fixture(params=KINDS)
@@ -150,7 +158,17 @@ def expired(server: Server, name: str) -> None:
     create(server, name, PASSWORD, options="PASSWORD EXPIRE")
 
 
-STATES = {"locked": (locked, AccountLocked), "expired": (expired, PasswordExpired)}
+def too_old(server: Server, name: str) -> None:
+    """Let a password grow older than its lifetime."""
+    create(server, name, PASSWORD, options="PASSWORD EXPIRE INTERVAL 30 DAY")
+    age_password(server, name)
+
+
+STATES = {
+    "locked": (locked, AccountLocked),
+    "expired": (expired, PasswordExpired),
+    "too old": (too_old, PasswordExpired),
+}
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -273,6 +291,17 @@ def test_database_of_the_secret(server: Server) -> None:
     assert type(failure_of(server, login_of(server, name, WRONG, dbname="mysql"))) is LoginRefused
 
 
+def test_administrators_database_is_his_own(server: Server) -> None:
+    """An administrator logs in without the database of the secret that he rotates."""
+    name = new_name()
+    create(server, name, PASSWORD)
+    administrator = replace(login_of(server, name, PASSWORD), dbname="mysql")
+    with open_session(server, administrator) as session:
+        assert session._connection.run("ask", "SELECT DATABASE()") == [(None,)]
+    error = failure_of(server, login_of(server, name, PASSWORD, dbname="mysql"))
+    assert type(error) is PermissionDenied
+
+
 def test_account_without_password_login(mysql: Server) -> None:
     """An account whose plugin the server or the client does not have is AccountUnusable."""
     name = new_name()
@@ -316,16 +345,40 @@ def silent_port() -> Iterator[int]:
 
 
 def test_silent_server_ends_before_the_deadline(mysql: Server, silent_port: int) -> None:
-    """A server that accepts and stays silent is given up when the time is over."""
+    """A server that accepts and stays silent is given up when time is over, and that is said."""
     login = login_of(mysql, "app", PASSWORD, port=silent_port)
     began = time.monotonic()
     error = failure_of(mysql, login, seconds=1.5)
-    assert isinstance(error, Unreachable)
+    assert type(error) is Unreachable
+    assert "did not complete a login within" in error.message
     assert time.monotonic() - began < 1.2
 
 
-def test_address_that_swallows_packets(mysql: Server) -> None:
-    """A full backlog, which drops what comes, ends in Unreachable and in time."""
+def test_server_that_drips_ends_before_the_deadline(mysql: Server) -> None:
+    """A server that always says a little more does not stretch the time."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            client, _ = listener.accept()
+            with client, suppress(OSError):
+                for byte in (80).to_bytes(3, "little") + b"\x00\x0a" + b"8" * 75:
+                    client.sendall(bytes([byte]))
+                    time.sleep(0.1)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        began = time.monotonic()
+        login = login_of(mysql, "app", PASSWORD, port=listener.getsockname()[1])
+        error = failure_of(mysql, login, seconds=2)
+        assert time.monotonic() - began < 1.5
+        thread.join()
+    assert type(error) is Unreachable
+    assert "did not complete a login within" in error.message
+
+
+@pytest.fixture
+def swallowing_port() -> Iterator[int]:
+    """A port whose backlog is full, so that it drops what comes."""
     with socket.socket() as listener, socket.socket() as filling, socket.socket() as second:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -333,25 +386,71 @@ def test_address_that_swallows_packets(mysql: Server) -> None:
             client.setblocking(False)
             client.connect_ex(listener.getsockname())
         time.sleep(0.05)
-        began = time.monotonic()
-        error = failure_of(
-            mysql, login_of(mysql, "app", PASSWORD, port=listener.getsockname()[1]), seconds=1.5
-        )
-        assert isinstance(error, Unreachable)
-        assert time.monotonic() - began < 1.2
+        yield listener.getsockname()[1]
 
 
+def test_address_that_swallows_packets(mysql: Server, swallowing_port: int) -> None:
+    """An address that drops what comes ends in Unreachable and in time."""
+    began = time.monotonic()
+    error = failure_of(mysql, login_of(mysql, "app", PASSWORD, port=swallowing_port), seconds=1.5)
+    assert type(error) is Unreachable
+    assert time.monotonic() - began < 1.2
+
+
+@pytest.mark.parametrize("first", ["closed", "silent"])
 def test_addresses_share_the_time(
-    mysql: Server, silent_port: int, monkeypatch: pytest.MonkeyPatch
+    mysql: Server, swallowing_port: int, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A first address that is dead does not keep the second one from being tried."""
     name = new_name()
     create(mysql, name, PASSWORD)
+    ports = {"closed": 1, "silent": swallowing_port}
     addresses = [
-        (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in (1, mysql.port)
+        (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port))
+        for port in (ports[first], mysql.port)
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+    monkeypatch.setattr(addresses_module, "REACHING_SECONDS", 2)
+    began = time.monotonic()
     session_of(mysql, name, PASSWORD).close()
+    assert time.monotonic() - began < 2
+
+
+def test_resolver_that_gives_no_answer(mysql: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS that stays silent is given up in time, though the system's resolver has no limit."""
+    answered = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait(10) and [])
+    began = time.monotonic()
+    error = failure_of(mysql, login_of(mysql, "app", PASSWORD), seconds=1.5)
+    answered.set()
+    assert time.monotonic() - began < 1.2
+    assert type(error) is NameNotResolved
+    assert "within" in error.message
+
+
+def test_server_that_has_to_wake_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow login is waited for as long as the time allows, but for what a change needs."""
+    monkeypatch.setattr(connection_module, "CONNECT_SECONDS", 0.5)
+    account = server.administrator
+    with Proxy(server.host, server.port) as proxy:
+        proxy.on_message = lambda *message: time.sleep(1) if message == FIRST_WORD else None
+        login = login_of(server, account.username, account.password, port=proxy.port)
+        open_session(server, login, seconds=20).close()
+        proxy.reset()
+        error = failure_of(server, login, seconds=3)
+    assert type(error) is Unreachable
+    assert "did not complete a login within" in error.message
+
+
+def test_postgresql_behind_the_port(mysql: Server, server_of: Callable[[str], Server]) -> None:
+    """A PostgreSQL server, which waits for the client to begin, is told soon, and by name."""
+    login = login_of(mysql, "app", PASSWORD, port=server_of("postgres").port)
+    began = time.monotonic()
+    error = failure_of(mysql, login)
+    assert time.monotonic() - began < 5
+    assert type(error) is Unreachable
+    assert "PostgreSQL" in error.message
+    assert "`engine`" in error.advice
 
 
 @pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00" * 64, b""])
@@ -374,7 +473,8 @@ def test_something_else_answers(mysql: Server, greeting: bytes) -> None:
             seconds=2.5,
         )
         thread.join()
-    assert isinstance(error, Unreachable)
+    assert type(error) is Unreachable
+    assert not greeting or "`engine`" in error.advice
 
 
 def test_no_time_left(mysql: Server) -> None:
@@ -445,57 +545,101 @@ def test_driver_misses_a_package(mysql: Server, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_plaintext_where_the_server_wants_tls(server: Server) -> None:
-    """Plaintext to a server that requires TLS is TlsRequired, or refused with a hint about it."""
+    """Plaintext to a server that requires TLS is TlsRequired; MariaDB 10 hides it in a refusal."""
     account = server.administrator
     error = failure_of(server, login_of(server, account.username, account.password, ssl=False))
-    # MariaDB 10 answers 1045, as for a wrong password.
-    assert isinstance(error, TlsRequired | LoginRefused)
+    ((version,),) = server.execute("SELECT VERSION()")
+    assert type(error) is (LoginRefused if version.startswith("10.") else TlsRequired)
     assert '"ssl": false' in error.advice
 
 
-def test_account_that_wants_a_client_certificate(server: Server) -> None:
-    """REQUIRE X509 looks like a wrong password; the hint says so."""
+@pytest.mark.parametrize("case", ["wrong password", "another host", "nobody", "client certificate"])
+def test_refusal_names_all_that_it_may_be(server: Server, case: str) -> None:
+    """What looks like a wrong password is named, and the address that the server sees."""
     name = new_name()
-    create(server, name, PASSWORD, options="REQUIRE X509")
-    error = failure_of(server, login_of(server, name, PASSWORD))
+    options = "REQUIRE X509" if case == "client certificate" else ""
+    if case != "nobody":
+        create(server, name, PASSWORD, "10.%" if case == "another host" else "%", options)
+    login = login_of(server, name, WRONG if case == "wrong password" else PASSWORD)
+    error = failure_of(server, login)
     assert type(error) is LoginRefused
-    assert "X509" in error.advice
+    assert f"'{name}'@'127.0.0.1'" in error.message
+    for each in ("wrong password", "does not exist", "address", "REQUIRE X509"):
+        assert each in error.advice
 
 
-def test_password_is_never_handed_to_a_server_that_asks_for_it(mysql: Server) -> None:
-    """A server that switches to mysql_clear_password gets no password."""
-    name = new_name()
-    received = []
-    greeting = b"".join(
-        (
-            b"\x0a8.0.36\0\x01\0\0\00012345678\0\xff\xf7\xff\x02\0\xff\xdf\x15",
-            b"\0" * 10,
-            b"123456789012\0caching_sha2_password\0",
-        )
-    )
+SALT = b"12345678901234567890\0"
+CACHING, SHA256 = b"caching_sha2_password", b"sha256_password"
+ASKING = {
+    "in clear": (CACHING, [b"\xfemysql_clear_password\0"]),
+    "in clear from the beginning": (b"mysql_clear_password", [b"\x01"]),
+    "by a dialog": (CACHING, [b"\xfedialog\0\x04Password: "]),
+    "by a dialog from the beginning": (b"dialog", [b"\x01\x04Password: "]),
+    "as MySQL 4.0 did": (CACHING, [b"\xfemysql_old_password\x0012345678\0"]),
+}
+"""How a server asks for what it could read: the plugin in its greeting, and what it says then."""
+ASKING_FOR_ALL = {
+    "caching_sha2_password": (CACHING, [b"\x01\x04", b"\x01no key"]),
+    "sha256_password": (CACHING, [b"\xfesha256_password\0" + SALT, b"\x01no key"]),
+    "sha256_password from the beginning": (SHA256, [b"\x01no key"]),
+}
+"""How a server asks for the whole password; without TLS it is encrypted with a key of its own."""
 
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
 
-        def answer() -> None:
-            client, _ = listener.accept()
-            with client:
-                client.sendall(len(greeting).to_bytes(3, "little") + b"\x00" + greeting)
-                received.append(client.recv(4096))
-                switch = b"\xfemysql_clear_password\x00"
-                client.sendall(len(switch).to_bytes(3, "little") + b"\x02" + switch)
-                received.append(client.recv(4096))
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, Trust]:
+    """A certificate for this machine, and the trust in it."""
+    folder, authority = tmp_path_factory.mktemp("impostor"), Authority()
+    credentials = authority.issue()
+    for name, content in (
+        ("authority", authority.certificate),
+        ("server", credentials.certificate + credentials.private_key),
+    ):
+        (folder / name).write_bytes(content)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server")
+    return context, Trust(folder / "authority")
 
-        thread = threading.Thread(target=answer)
-        thread.start()
-        error = failure_of(
-            mysql,
-            login_of(mysql, name, PASSWORD, port=listener.getsockname()[1], ssl=False),
-        )
-        thread.join()
-    assert isinstance(error, AccountUnusable)
-    assert PASSWORD.encode() not in b"".join(received)
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("asking", ASKING)
+def test_password_is_never_handed_to_a_server_that_asks_for_it(
+    mysql: Server, certified: tuple[ssl.SSLContext, Trust], asking: str, tls: bool
+) -> None:
+    """A server that asks for the password itself gets none, be it one that is trusted."""
+    certificate, trust = certified
+    plugin, answers = ASKING[asking]
+    with impostor(plugin, answers, certificate if tls else None) as server:
+        login = login_of(mysql, "app", PASSWORD, port=server.port, ssl=tls)
+        error = failure_of(mysql, login, trust=trust)
+    assert type(error) is AccountUnusable
+    assert "in clear" in error.message
+    assert b"app\0" in server.told
+    assert PASSWORD.encode() not in server.told
+
+
+@pytest.mark.parametrize("asking", ASKING_FOR_ALL)
+def test_password_is_never_sent_in_clear(mysql: Server, asking: str) -> None:
+    """Without TLS the plugins that send the whole password send it under a key, or not at all."""
+    plugin, answers = ASKING_FOR_ALL[asking]
+    with impostor(plugin, answers, None) as server:
+        failure_of(mysql, login_of(mysql, "app", PASSWORD, port=server.port, ssl=False))
+    assert b"app\0" in server.told
+    assert PASSWORD.encode() not in server.told
+
+
+@pytest.mark.parametrize("asking", ASKING_FOR_ALL)
+def test_no_key_is_taken_from_a_server_without_the_package(
+    mysql: Server, asking: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where `cryptography` is not built in, as by default, no key is used, and the hint says so."""
+    monkeypatch.setattr("pymysql._auth._have_cryptography", False)
+    plugin, answers = ASKING_FOR_ALL[asking]
+    with impostor(plugin, answers, None) as server:
+        error = failure_of(mysql, login_of(mysql, "app", PASSWORD, port=server.port, ssl=False))
+    assert type(error) is TlsRequired
+    assert "cryptography" in error.advice
+    assert PASSWORD.encode() not in server.told
 
 
 def test_session_names_itself(mysql: Server) -> None:

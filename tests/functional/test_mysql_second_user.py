@@ -7,15 +7,17 @@ with what passes the rights on.
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from itertools import count
 
 import pymysql
 import pytest
 
 from local.servers import Server
-from rotators.mysql.mariadb import MariadbSession, marker
+from rotators.mysql.mariadb import MariadbSession
+from rotators.mysql.mariadb_mark import mark_name
 from rotators.mysql.mysql import MysqlSession
+from rotators.mysql.pairs import LONGEST_LIST
 from shared.errors import (
     AccountLocked,
     AccountMissing,
@@ -354,7 +356,7 @@ def forgetting(world: World) -> list[str]:
         mark = json.dumps({"secret-rotation": {"conditions": None}})
         return [f"ALTER USER '{world.pair.second}'@'%' ATTRIBUTE '{mark}'"]
     roles = world.server.execute("SELECT User FROM mysql.global_priv WHERE User LIKE '%:%:%'")
-    mark = marker(world.pair)
+    mark = mark_name(world.pair)
     return [f"DROP ROLE `{role}`" for (role,) in roles if role.startswith(mark)]
 
 
@@ -388,7 +390,7 @@ def test_mariadb_remembers_one_state_only(mariadb_world: World) -> None:
             world.prepare(idle, password)
             assert world.differences(idle) == []
             roles = world.server.execute(
-                f"SELECT User FROM mysql.global_priv WHERE User LIKE '{marker(world.pair)}:%'"
+                f"SELECT User FROM mysql.global_priv WHERE User LIKE '{mark_name(world.pair)}:%'"
             )
             assert len(roles) == 1
             assert len(roles[0][0]) <= 80
@@ -600,18 +602,45 @@ def test_interrupted_under_a_password_history(mysql: Server) -> None:
     assert world.differences() == []
 
 
-def test_locked_users(world: World) -> None:
-    """Whose turn it is must not be locked; a lock is never changed, and compared."""
-    world.prepare(world.pair.second, ONE)
-    for idle in (world.pair.second, world.pair.first):
-        world.server.execute(f"ALTER USER '{idle}'@'%' ACCOUNT LOCK")
-        with pytest.raises(AccountLocked, match=idle):
-            world.prepare(idle, TWO)
+@pytest.mark.parametrize("rights", [True, False])
+def test_locked_users(world: World, rights: bool) -> None:
+    """A lock of either user stops both turns before anything is made or changed, and says so."""
+    first, second = world.pair.first, world.pair.second
+    world.prepare(second, ONE)
+    for locked in (second, first):
+        world.server.execute(f"ALTER USER '{locked}'@'%' ACCOUNT LOCK")
+        statement = f"ALTER USER '{locked}'@'%' ACCOUNT UNLOCK"
+        for idle in (first, second):
+            with pytest.raises(AccountLocked, match=f"'{locked}'@'%' is locked") as caught:
+                world.prepare(idle, TWO, rights=rights)
+            assert f"{statement}; or do not rotate" in caught.value.advice
         (difference,) = world.differences()
         assert "ACCOUNT" in difference
-        world.server.execute(f"ALTER USER '{idle}'@'%' ACCOUNT UNLOCK")
-    assert accepts(world.server, world.pair.second, ONE)
-    assert accepts(world.server, world.pair.first, FIRST_PASSWORD)
+        world.server.execute(statement)
+    assert accepts(world.server, second, ONE)
+    assert accepts(world.server, first, FIRST_PASSWORD)
+
+
+def test_nothing_is_made_for_a_locked_user(world: World) -> None:
+    """A first user that a DBA has locked gets no second one to go on with."""
+    world.server.execute(f"ALTER USER '{world.pair.first}'@'%' ACCOUNT LOCK")
+    with pytest.raises(AccountLocked, match=world.pair.first):
+        world.prepare(world.pair.second, ONE)
+    with administrator_of(world.server) as session:
+        assert session.ownership(world.pair) is Ownership.MISSING
+
+
+def test_long_lists_are_cut(world: World) -> None:
+    """Of very many differences the first are named, with the number of those that are left out."""
+    zero = world.databases[0]
+    world.prepare(world.pair.second, ONE)
+    for number in range(25):
+        world.server.execute(f"CREATE TABLE `{zero}`.t{number:02} (a INT)")
+        world.grant(f"SELECT ON `{zero}`.t{number:02}", world.pair.second)
+    lines = world.differences(world.pair.first)
+    assert len(lines) == LONGEST_LIST + 1
+    assert f"REVOKE SELECT ON `{zero}`.`t00`" in lines[0]
+    assert lines[-1] == f"and {25 - LONGEST_LIST} more"
 
 
 def test_accounts_for_several_hosts(world: World) -> None:
@@ -698,6 +727,165 @@ def test_adoption_by_the_administrator(world: World) -> None:
         assert session.ownership(world.pair) is Ownership.OURS
 
 
+def test_adopting(world: World) -> None:
+    """A session hands a user over itself, as often as it is asked to, and only if it may."""
+    for host in ("%", "10.%"):
+        create(world.server, world.pair.second, ONE, host)
+    poor = f"poor{world.number}"
+    create(world.server, poor, ONE)
+    world.server.execute(f"GRANT SELECT ON mysql.* TO '{poor}'@'%'")
+    with session_of(world.server, poor, ONE) as session:
+        with pytest.raises(PermissionDenied):
+            session.adopt(world.pair)
+        assert session.ownership(world.pair) is Ownership.FOREIGN
+    with administrator_of(world.server) as session:
+        for _ in range(2):
+            session.adopt(world.pair)
+            assert session.ownership(world.pair) is Ownership.OURS
+    assert accepts(world.server, world.pair.second, ONE)
+
+
+def test_nobody_is_adopted_on_a_read_only_server(world: World) -> None:
+    """A server that takes no changes says so, also to an administrator whom it would let."""
+    create(world.server, world.pair.second, ONE)
+    with setting(world.server, "read_only", 1), administrator_of(world.server) as session:
+        with pytest.raises(ServerReadOnly):
+            session.adopt(world.pair)
+        assert session.ownership(world.pair) is Ownership.FOREIGN
+
+
+def left_by_aws(world: World) -> None:
+    """Leave a pair as AWS's own rotation functions do: the second has copies of the grants."""
+    zero, one, _ = world.databases
+    for each in (f"SELECT, INSERT, CREATE ROUTINE ON `{zero}`.*", f"DELETE ON `{one}`.item"):
+        world.grant(each)
+    create(world.server, world.pair.second, ONE)
+    for (grant,) in world.server.execute(f"SHOW GRANTS FOR '{world.pair.first}'@'%'"):
+        if "USAGE" not in grant:
+            copied = grant.replace(f"`{world.pair.first}`", f"`{world.pair.second}`")
+            world.server.execute(copied)
+    world.require_equal(FIRST_PASSWORD, ONE)
+    with administrator_of(world.server) as session:
+        session.adopt(world.pair)
+
+
+def direct_grants(world: World) -> set[str]:
+    """Return what was granted to the second user itself."""
+    lines = world.server.execute(f"SHOW GRANTS FOR '{world.pair.second}'@'%'")
+    return {line for (line,) in lines if " ON `" in line}
+
+
+def test_pair_of_aws_whose_second_is_idle(world: World) -> None:
+    """Its own grants are taken from an adopted second user; on MySQL the role has them all."""
+    left_by_aws(world)
+    world.grant(f"SELECT ON `{world.databases[2]}`.*", world.pair.second)  # long forgotten
+    world.prepare(world.pair.second, TWO)
+    assert world.differences(world.pair.second) == []
+    assert len(direct_grants(world)) == (0 if world.server.engine == "mysql" else 2)
+    world.require_equal(FIRST_PASSWORD, TWO)
+
+
+def test_pair_of_aws_whose_second_is_active(world: World) -> None:
+    """An adopted second user in use keeps its own grants until its next turn."""
+    left_by_aws(world)
+    before = direct_grants(world)
+    world.prepare(world.pair.first, TWO)
+    assert world.differences(world.pair.first) == []
+    assert direct_grants(world) == before
+    world.require_equal(TWO, ONE)
+    world.prepare(world.pair.second, THREE)
+    assert world.differences(world.pair.second) == []
+    assert len(direct_grants(world)) == (0 if world.server.engine == "mysql" else 2)
+    world.require_equal(TWO, THREE)
+
+
+def test_pair_of_aws_under_other_conditions(world: World) -> None:
+    """A second user in use that has no such limits as the first stops the rotation, by name."""
+    left_by_aws(world)
+    world.server.execute(f"ALTER USER '{world.pair.first}'@'%' WITH MAX_USER_CONNECTIONS 9")
+    world.prepare(world.pair.first, TWO)
+    (difference,) = world.differences(world.pair.first)
+    world.server.execute(difference.rpartition(": ")[2])
+    assert world.differences(world.pair.first) == []
+
+
+def acting_as(world: World, username: str, password: str) -> tuple[str | None, str | None]:
+    """Return whom a session of the user acts as, and whom it should act as."""
+    with (
+        session_of(world.server, username, password) as own,
+        administrator_of(world.server) as administrator,
+    ):
+        return own.acts_as(), administrator.should_act_as(username, world.pair)
+
+
+def test_whom_sessions_act_as(world: World) -> None:
+    """Either user of a pair acts as it should: on MySQL as the first, on MariaDB as itself."""
+    for idle, password in ((world.pair.second, ONE), (world.pair.first, TWO)):
+        world.prepare(idle, password)
+        first = world.pair.first if world.server.engine == "mysql" else None
+        assert acting_as(world, idle, password) == (first, first)
+
+
+DEACTIVATED = "ALTER USER '{second}'@'%' DEFAULT ROLE NONE"
+
+
+def test_second_user_whose_role_is_not_active(mysql: Server) -> None:
+    """A second user that logs in without its role does not act as it should."""
+    world = World(mysql)
+    world.prepare(world.pair.second, ONE)
+    mysql.execute(DEACTIVATED.format(second=world.pair.second))
+    acts_as, should = acting_as(world, world.pair.second, ONE)
+    assert (acts_as, should) == (world.pair.second, world.pair.first)
+    with setting(mysql, "activate_all_roles_on_login", 1):
+        acts_as, should = acting_as(world, world.pair.second, ONE)
+        assert acts_as == should
+
+
+def test_roles_beside_the_first_user(mysql: Server) -> None:
+    """Mandatory roles, and one that hides the first user in its name, deceive nobody."""
+    world = World(mysql)
+    hiding = f"x`@`%`,`{world.pair.first}"
+    quoted = hiding.replace("`", "``")
+    mysql.execute(f"CREATE ROLE `{world.role}`, `{quoted}`")
+    world.prepare(world.pair.second, ONE)
+    with setting(mysql, "mandatory_roles", world.role):
+        acts_as, should = acting_as(world, world.pair.second, ONE)
+        assert acts_as == should
+    mysql.execute(f"GRANT `{quoted}` TO '{world.pair.second}'@'%'")
+    mysql.execute(f"ALTER USER '{world.pair.second}'@'%' DEFAULT ROLE `{quoted}`")
+    assert acting_as(world, world.pair.second, ONE)[0] == world.pair.second
+
+
+def test_sessions_are_counted(world: World) -> None:
+    """The open sessions of exactly this user are counted."""
+    first, others = world.pair.first, (world.pair.first.upper(), world.pair.first + "x")
+    for name in others:
+        create(world.server, name, FIRST_PASSWORD)
+    with ExitStack() as stack, administrator_of(world.server) as session:
+        assert session.sessions_of(first) == 0
+        for name in (first, first, *others):
+            stack.enter_context(closing(raw(world.server, name, FIRST_PASSWORD)))
+        assert session.sessions_of(first) == 2
+
+
+def test_sessions_are_not_counted_by_who_sees_only_his_own(world: World) -> None:
+    """Without PROCESS nobody sees the sessions of others; the right may come by a role."""
+    name = f"poor{world.number}"
+    create(world.server, name, ONE)
+    with closing(raw(world.server, world.pair.first, FIRST_PASSWORD)):
+        with session_of(world.server, name, ONE) as session:
+            assert session.sessions_of(world.pair.first) is None
+        world.create_role(world.role)
+        world.server.execute(f"GRANT PROCESS ON *.* TO `{world.role}`")
+        word = "TO" if world.server.engine == "mysql" else "FOR"
+        world.server.execute(
+            f"GRANT `{world.role}` TO '{name}'@'%'", account=world.server.administrator
+        )
+        world.server.execute(f"SET DEFAULT ROLE `{world.role}` {word} '{name}'@'%'")
+        with session_of(world.server, name, ONE) as session:
+            assert session.sessions_of(world.pair.first) == 1
+
+
 def test_attribute_of_others_is_kept(mysql: Server) -> None:
     """What else stands in a MySQL user's ATTRIBUTE stays, and does not disturb."""
     world = World(mysql)
@@ -741,7 +929,7 @@ def test_name_that_is_too_long(world: World) -> None:
                 session.prepare(pair.second, ONE, pair, rights=True)
                 assert session.differences(pair, pair.second) == []
             else:
-                with pytest.raises(NameTooLong):
+                with pytest.raises(NameTooLong, match="take AWSPENDING off"):
                     session.prepare(pair.second, ONE, pair, rights=True)
 
 
@@ -889,12 +1077,13 @@ def test_rights_that_mariadbs_administrator_cannot_pass_on(mariadb: Server) -> N
     message = caught.value.message
     second = f"'{world.pair.second}'@'%'"
     for statement in (
-        f"GRANT DELETE HISTORY ON `{zero}`.* TO {second}",
         f"GRANT REPLICATION SLAVE ADMIN ON *.* TO {second}",
         f"GRANT `{world.role}` TO {second}",
     ):
         assert statement in message
-    assert f"GRANT SELECT ON `{zero}`" not in message
+    (missing,) = re.findall(rf"GRANT ([A-Z, ]+) ON `{zero}`\.\* TO {second}", message)
+    assert "DELETE HISTORY" in missing
+    assert "SELECT" not in missing
     with administrator_of(mariadb) as session:
         assert session.ownership(world.pair) is Ownership.MISSING
     # The statements do help.

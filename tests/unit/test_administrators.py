@@ -1,7 +1,7 @@
 """Who the administrator of a secret is, and what proves that he belongs to its database."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -15,10 +15,15 @@ from shared.errors import (
     AdministratorIsUser,
     AdministratorUnproven,
     BadSecret,
+    BadSetting,
+    NotRotatable,
+    RotationError,
     ServiceFailed,
     StrategyNeedsAdministrator,
+    Throttled,
 )
 from shared.model import Login
+from shared.options import Tag
 from shared.session import Pair
 from shared.store import SecretStore
 
@@ -46,7 +51,10 @@ def found(
     service: SecretsManagerService,
     arn: str | None,
     rds: "Callable[[], RDSClient]" = never,
-    rotated: Any = ("app",),  # noqa: ANN401 (any container)
+    rotated: Iterable[str] = ("app",),
+    *,
+    shares_database: bool = True,
+    adopting: bool = False,
     **fields: Any,  # noqa: ANN401 (any JSON value)
 ) -> Login:
     """Return the administrator of a secret with this masterarn and these fields."""
@@ -60,13 +68,19 @@ def found(
         **fields,
     }
     login = Login.parse(json.dumps(document), where="the secret")
-    administrators = Administrators(SecretStore(service.client()), rds, default_port=5432)
-    return administrators.login_for(login, OWN, rotated)
+    administrators = Administrators(
+        SecretStore(service.client()), rds, default_port=5432, shares_database=shares_database
+    )
+    return administrators.login_for(login, OWN, rotated, adopting=adopting)
 
 
-def administrator(service: SecretsManagerService, **fields: Any) -> str:  # noqa: ANN401
+def administrator(
+    service: SecretsManagerService,
+    tags: dict[str, str] | None = None,
+    **fields: Any,  # noqa: ANN401 (any JSON value)
+) -> str:
     """Make an administrator's secret with these fields besides his credentials."""
-    return service.create_secret("administrator", {**CREDENTIALS, **fields})
+    return service.create_secret("administrator", {**CREDENTIALS, **fields}, tags)
 
 
 # Equal addresses
@@ -115,10 +129,21 @@ def test_administrator_s_own_tls(service: SecretsManagerService) -> None:
     assert found(service, arn, ssl=False).tls is True
 
 
-def test_administrator_s_own_database(service: SecretsManagerService) -> None:
-    """He logs in to his own database where he has one."""
-    arn = administrator(service, host="db.example.com", dbname="postgres")
-    assert found(service, arn).dbname == "postgres"
+@pytest.mark.parametrize(
+    ("his", "shares_database", "dbname"),
+    [
+        ({"dbname": "postgres"}, True, "postgres"),
+        ({"dbname": "postgres"}, False, "postgres"),
+        ({}, True, "orders"),
+        ({}, False, None),
+    ],
+)
+def test_administrator_s_own_database(
+    service: SecretsManagerService, his: dict[str, Any], shares_database: bool, dbname: str | None
+) -> None:
+    """He logs in to his own database; without one to the user's, where the engine needs one."""
+    arn = administrator(service, host="db.example.com", **his)
+    assert found(service, arn, shares_database=shares_database).dbname == dbname
 
 
 # Who may not be the administrator
@@ -137,7 +162,9 @@ def test_secret_that_names_itself(service: SecretsManagerService) -> None:
 
 
 @pytest.mark.parametrize("rotated", [("admin",), Pair("app", "admin", OWN)])
-def test_administrator_that_is_rotated(service: SecretsManagerService, rotated: object) -> None:
+def test_administrator_that_is_rotated(
+    service: SecretsManagerService, rotated: Iterable[str]
+) -> None:
     """Neither is one of the users that it rotates."""
     with pytest.raises(AdministratorIsUser):
         found(service, administrator(service, host="db.example.com"), rotated=rotated)
@@ -147,6 +174,119 @@ def test_administrator_s_secret_that_is_not_usable(service: SecretsManagerServic
     """A broken secret of the administrator's is named as his."""
     arn = service.create_secret("administrator", {"username": "admin"})
     with pytest.raises(BadSecret, match=r"`password` of AWSCURRENT of the administrator's secret"):
+        found(service, arn)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "says", "advice"),
+    [
+        ("ResourceNotFoundException", NotRotatable, "ResourceNotFound", "ARN and Region"),
+        ("AccessDeniedException", AccessDenied, "AccessDenied", "rotation:administrator"),
+        ("ThrottlingException", Throttled, "Throttling", "repeats"),
+    ],
+)
+@pytest.mark.parametrize("operation", ["describe_secret", "get_secret_value"])
+def test_masterarn_that_cannot_be_read(
+    service: SecretsManagerService,
+    monkeypatch: pytest.MonkeyPatch,
+    operation: str,
+    error: str,
+    kind: type[RotationError],
+    says: str,
+    advice: str,
+) -> None:
+    """It is told which field of which secret names what cannot be read, and what helps."""
+
+    def refuse(**request: str) -> None:
+        raise ClientError({"Error": {"Code": error}}, operation)
+
+    arn, client = administrator(service, host="db.example.com"), service.client()
+    monkeypatch.setattr(client, operation, refuse)
+    monkeypatch.setattr(service, "client", lambda: client)
+    with pytest.raises(kind, match=f"^`masterarn` of {OWN} names {arn}, .*{says}") as caught:
+        found(service, arn)
+    assert advice in caught.value.advice
+    assert "passw0rd" not in str(caught.value)
+
+
+def test_masterarn_that_names_nothing(service: SecretsManagerService) -> None:
+    """A misspelt ARN is looked for where it stands."""
+    with pytest.raises(NotRotatable, match=f"^`masterarn` of {OWN} names arn:typo, which"):
+        found(service, "arn:typo")
+
+
+# Whom he may be used for
+
+
+@pytest.mark.parametrize(
+    ("patterns", "rotated"),
+    [
+        (None, ("app",)),
+        ("app", ("app",)),
+        (" reports  app ", ("app",)),
+        ("*", ("app",)),
+        ("app app_clone", Pair("app", "app_clone", OWN)),
+        ("app*", Pair("app", "app_clone", OWN)),
+        ("*_clone ap*", Pair("app", "app_clone", OWN)),
+        ("a*p*", ("a new\nline p.",)),
+        ("a.c [x]", ("[x]",)),
+    ],
+)
+def test_users_whom_he_may_be_used_for(
+    service: SecretsManagerService, patterns: str | None, rotated: Iterable[str]
+) -> None:
+    """Without the tag everybody; else who matches it, an asterisk standing for anything."""
+    tags = {} if patterns is None else {Tag.ROTATES.value: patterns}
+    arn = administrator(service, tags, host="db.example.com")
+    assert found(service, arn, rotated=rotated).username == "admin"
+
+
+@pytest.mark.parametrize(
+    ("patterns", "rotated", "refused"),
+    [
+        ("reports", ("app",), "app"),
+        ("", ("app",), "app"),
+        ("app", ("app2",), "app2"),
+        ("app", ("my app",), "my app"),
+        ("app", Pair("app", "app_clone", OWN), "app_clone"),
+        ("app_clone", Pair("app", "app_clone", OWN), "app"),
+        ("a?p a.p [a]pp", ("app",), "app"),
+        ("APP", ("app",), "app"),
+    ],
+)
+def test_users_whom_he_may_not_be_used_for(
+    service: SecretsManagerService,
+    monkeypatch: pytest.MonkeyPatch,
+    patterns: str,
+    rotated: Iterable[str],
+    refused: str,
+) -> None:
+    """Anybody else is refused, both users of a pair, and before his password is even read."""
+    arn = administrator(service, {Tag.ROTATES: patterns}, host="db.example.com")
+    client = service.client()
+    monkeypatch.setattr(client, "get_secret_value", None)
+    monkeypatch.setattr(service, "client", lambda: client)
+    with pytest.raises(
+        AdministratorUnproven, match=f"{Tag.ROTATES} .*{arn}.* name {refused}\\."
+    ) as caught:
+        found(service, arn, rotated=rotated)
+    assert "Add the user" in caught.value.advice
+
+
+def test_adoption_has_to_be_allowed(service: SecretsManagerService) -> None:
+    """Who may only tag a rotated secret cannot take over a user: the other secret names it, too."""
+    pair = Pair("app", "app2", OWN)
+    arn = administrator(service, host="db.example.com")
+    with pytest.raises(AdministratorUnproven, match=f"{Tag.ROTATES} .*{arn} does not name app\\."):
+        found(service, arn, rotated=pair, adopting=True)
+    service.client().tag_resource(SecretId=arn, Tags=[{"Key": Tag.ROTATES, "Value": "app app2"}])
+    assert found(service, arn, rotated=pair, adopting=True).username == "admin"
+
+
+def test_misspelt_tag_of_the_administrator_s_secret(service: SecretsManagerService) -> None:
+    """A limit that is misspelt is not passed over as if there were none."""
+    arn = administrator(service, {"rotation:rotate": "app"}, host="db.example.com")
+    with pytest.raises(BadSetting, match=f"of {arn} .* did you mean {Tag.ROTATES}"):
         found(service, arn)
 
 
@@ -331,7 +471,10 @@ def test_administrator_without_host_or_tags(service: SecretsManagerService) -> N
     ("error", "kind", "text"),
     [
         (ClientError({"Error": {"Code": "AccessDenied"}}, "x"), AccessDenied, "AccessDenied"),
-        (ClientError({"Error": {"Code": "DBInstanceNotFound"}}, "x"), ServiceFailed, "NotFound"),
+        *(
+            (ClientError({"Error": {"Code": code}}, "x"), AdministratorUnproven, code)
+            for code in ("DBInstanceNotFound", "DBClusterNotFoundFault", "InvalidParameterValue")
+        ),
         (ClientError({}, "x"), ServiceFailed, "unknown"),
         (EndpointConnectionError(endpoint_url="https://x"), ServiceFailed, "no answer"),
     ],

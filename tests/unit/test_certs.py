@@ -79,12 +79,6 @@ def test_other_hosts_are_verified_against_the_bundle(host: str) -> None:
     assert Trust().file_for(host) == BUNDLE
 
 
-def test_a_file_of_the_operators_is_never_replaced() -> None:
-    """DATABASE_CA_FILE holds for RDS hosts, too."""
-    given = CERTS / "regions" / f"{REGIONS[0]}.pem"
-    assert Trust(given).file_for(f"abc.{REGIONS[1]}.rds.amazonaws.com") == given
-
-
 def test_no_file_of_a_region_is_left_over() -> None:
     """The folder holds the Regions that the provenance names."""
     assert sorted(path.stem for path in (CERTS / "regions").iterdir()) == REGIONS

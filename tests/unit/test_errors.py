@@ -81,12 +81,19 @@ def test_only_some_errors_prove_a_password() -> None:
 def test_only_what_passes_by_itself_is_worth_a_retry() -> None:
     """What waits for time is cured by a retry, what waits for a DBA's or a developer's hand is not.
 
-    In between are what may be either: a network, a refused login, an unknown error of the server.
+    In between is what may be either: an old answer, a network, a refused login, an unknown error of
+    the server.
     """
     waiting = {kind for kind in LEAVES if kind.remedy is Remedy.WAIT}
-    assert {kind for kind in waiting if not kind.retry_cures} == {errors.CurrentChanged}
+    assert {kind for kind in waiting if not kind.retry_cures} == {
+        errors.AttemptOutdated,
+        errors.CurrentChanged,
+        errors.IdleUserInUse,
+    }
     cured = {kind for kind in LEAVES if kind.retry_cures} - waiting
     assert cured == {
+        errors.UnknownVersion,
+        errors.VersionNotPending,
         errors.LoginRefused,
         errors.NameNotResolved,
         errors.StatementFailed,

@@ -8,8 +8,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.errors import BadEvent, BadSecret
-from shared.model import Description, Label, Login, RotationEvent, Stage, Step, Version, is_host
+from shared.errors import BadEvent, BadSecret, ReplicaBehind
+from shared.model import (
+    Description,
+    Label,
+    Login,
+    RotationEvent,
+    Stage,
+    Step,
+    Version,
+    replicas_behind,
+    require_replicas_in_sync,
+)
 
 Parsed = TypeVar("Parsed")
 
@@ -226,18 +236,43 @@ def test_tls_unless_it_clearly_says_no(stored: object, tls: bool) -> None:
     assert Login.parse(json.dumps({**SECRET, "ssl": stored}), where="x").tls is tls
 
 
+@pytest.mark.parametrize("host", ["localhost:5432", "[::1]:5432", "db.example.com:3306"])
+def test_host_with_a_port(host: str) -> None:
+    """A port that stands in `host` is sent to where it belongs, before DNS is asked for it."""
+    with pytest.raises(BadSecret, match=r"`host` of the secret ends with a port.*`port`") as caught:
+        Login.parse(json.dumps({**SECRET, "host": host}), where="the secret")
+    assert host not in shown(caught.value)
+
+
 @pytest.mark.parametrize(
-    "host", ["localhost", "db.example.com", "10.0.0.1", "fe80::1%eth0", "Db_1.ünïcode.example"]
+    ("value", "says", "advice"),
+    [
+        (None, "holds SecretBinary", "JSON object"),
+        ("[1]", "not an object", "JSON object"),
+        ('{\n  "host": hunter2,\n}', r"not valid JSON \(line 2, column 11\)", "JSON object"),
+        ('{"host": "db", "n": NaN}', r"not valid JSON\.", "JSON object"),
+        ('{"host": 5}', "`host`", "Correct that field"),
+    ],
 )
-def test_hosts(host: str) -> None:
-    """Names and addresses are hosts."""
-    assert is_host(host)
+def test_advice_fits_what_is_wrong(value: str | None, says: str, advice: str) -> None:
+    """Where no field is wrong none is named; broken JSON has a place, and no text of it."""
+    with pytest.raises(BadSecret, match=says) as caught:
+        Login.parse(value, where="the secret")
+    assert advice in caught.value.advice
+    assert "hunter2" not in shown(caught.value)
 
 
-@pytest.mark.parametrize("host", ["/tmp", "a b", "a,b", "@x", "a\nb", "a\\b", "a'b", "a\u2003b"])  # noqa: S108
-def test_what_is_no_host(host: str) -> None:
-    """Paths, lists, spaces and control characters are not."""
-    assert not is_host(host)
+def test_proxy_is_no_place_for_a_proof() -> None:
+    """A secret whose host is an RDS Proxy is refused by name, the own endpoint is not."""
+    host = "c9akciq32rgh.eu-central-1.rds.amazonaws.com"
+    own, proxy = (
+        Login.parse(json.dumps({**SECRET, "host": f"orders.{kind}{host}"}), where="x")
+        for kind in ("", "proxy-")
+    )
+    own.require_own_address("the secret")
+    with pytest.raises(BadSecret, match=r"`host` of the secret is an RDS Proxy") as caught:
+        proxy.require_own_address("the secret")
+    assert "own endpoint" in caught.value.advice
 
 
 def test_login_of_a_managed_administrator() -> None:
@@ -293,3 +328,28 @@ def test_holder_of_a_label() -> None:
     )
     assert description.holder("b") == "v1"
     assert description.holder("c") is None
+
+
+@pytest.mark.parametrize(
+    ("replication", "behind"),
+    [
+        ({}, []),
+        ({"eu-west-1": "InSync", "us-east-1": "InSync"}, []),
+        (
+            {"us-east-1": "InProgress", "eu-west-1": "Failed", "eu-west-2": "InSync"},
+            ["eu-west-1 (Failed)", "us-east-1 (InProgress)"],
+        ),
+    ],
+)
+def test_replicas_that_are_behind(replication: dict[str, str], behind: list[str]) -> None:
+    """Every replica that is not in sync is named with its status; a retry may find it in sync."""
+    description = Description("arn:secret", {}, {}, True, None, replication=replication)
+    assert replicas_behind(description) == behind
+    if not behind:
+        require_replicas_in_sync(description)
+        return
+    with pytest.raises(
+        ReplicaBehind, match=r"arn:secret.*eu-west-1 \(Failed\), us-east-1"
+    ) as caught:
+        require_replicas_in_sync(description)
+    assert (caught.value.retry_cures, caught.value.remedy) == (True, "wait")

@@ -1,6 +1,7 @@
 """Hosts, grants, hashes and versions of the MySQL family: the parts that need no server."""
 
 import json
+from collections.abc import Collection
 
 import pytest
 from hypothesis import given
@@ -8,13 +9,14 @@ from hypothesis import strategies as st
 
 from rotators.mysql.connection import Account
 from rotators.mysql.hosts import has_wildcard, host_fits, lends, like, patterns_overlap
-from rotators.mysql.mariadb import marker
 from rotators.mysql.mariadb_accounts import Way, count_passwords, identified
+from rotators.mysql.mariadb_mark import mark_name
+from rotators.mysql.mysql import MysqlPairRights
 from rotators.mysql.mysql_accounts import has_conditions, mark_of, marking, version_numbers
-from rotators.mysql.mysql_grants import Right, implied, read_grants
+from rotators.mysql.mysql_grants import MysqlRight, implied, read_grants
 from rotators.mysql.password_hashes import fits, native_hash, sha256_crypt
 from rotators.mysql.rotator import MysqlRotator
-from rotators.mysql.session import LONGEST_LOCK_NAME, Holder, best_fit, lock_name
+from rotators.mysql.session import LONGEST_LOCK_NAME, AccountRecord, best_fit, lock_name
 from shared.session import Pair
 
 PAIR = Pair("app", "app_clone", "arn:aws:secretsmanager:eu-central-1:1:secret:app-AbCdEf")
@@ -46,7 +48,7 @@ def test_host_fits(pattern: str, host: str, fits: bool) -> None:
 def test_best_fit_is_the_narrowest() -> None:
     """Of several accounts the one with the narrowest host is taken, as for a login."""
     hosts = ["%", "10.%", "10.1.%", "10.1.2.3", "192.168.%"]
-    known = [Holder(Account("app", host), {}, "", True, None, {}) for host in hosts]
+    known = [AccountRecord(Account("app", host), {}, "", True, {}) for host in hosts]
     for client, expected in (
         ("10.1.2.3", "10.1.2.3"),
         ("10.1.9.9", "10.1.%"),
@@ -115,28 +117,28 @@ def test_wildcards_are_seen() -> None:
 LINES = {
     "GRANT USAGE ON *.* TO `a`@`%`": set(),
     "GRANT SELECT, CREATE TEMPORARY TABLES ON *.* TO `a`@`%` WITH GRANT OPTION": {
-        Right("GRANT", "SELECT", "*.*"),
-        Right("GRANT", "CREATE TEMPORARY TABLES", "*.*"),
-        Right("GRANT", "GRANT OPTION", "*.*"),
+        MysqlRight("GRANT", "SELECT", "*.*"),
+        MysqlRight("GRANT", "CREATE TEMPORARY TABLES", "*.*"),
+        MysqlRight("GRANT", "GRANT OPTION", "*.*"),
     },
     "GRANT BACKUP_ADMIN,ROLE_ADMIN ON *.* TO `a`@`%`": {
-        Right("GRANT", "BACKUP_ADMIN", "*.*"),
-        Right("GRANT", "ROLE_ADMIN", "*.*"),
+        MysqlRight("GRANT", "BACKUP_ADMIN", "*.*"),
+        MysqlRight("GRANT", "ROLE_ADMIN", "*.*"),
     },
     "GRANT SELECT (`x`, `y``, z`), INSERT ON `d ON e`.`t`` TO ` TO `a`@`%`": {
-        Right("GRANT", "SELECT (`x`)", "`d ON e`.`t`` TO `"),
-        Right("GRANT", "SELECT (`y``, z`)", "`d ON e`.`t`` TO `"),
-        Right("GRANT", "INSERT", "`d ON e`.`t`` TO `"),
+        MysqlRight("GRANT", "SELECT (`x`)", "`d ON e`.`t`` TO `"),
+        MysqlRight("GRANT", "SELECT (`y``, z`)", "`d ON e`.`t`` TO `"),
+        MysqlRight("GRANT", "INSERT", "`d ON e`.`t`` TO `"),
     },
     "GRANT EXECUTE ON PROCEDURE `d`.`p` TO `a`@`%`": {
-        Right("GRANT", "EXECUTE", "PROCEDURE `d`.`p`")
+        MysqlRight("GRANT", "EXECUTE", "PROCEDURE `d`.`p`")
     },
-    "REVOKE INSERT ON `mysql`.* FROM `a`@`%`": {Right("REVOKE", "INSERT", "`mysql`.*")},
+    "REVOKE INSERT ON `mysql`.* FROM `a`@`%`": {MysqlRight("REVOKE", "INSERT", "`mysql`.*")},
     "GRANT `r`@`%`,`s`@`10.%` TO `a`@`%` WITH ADMIN OPTION": {
-        Right("GRANT", "`r`@`%` WITH ADMIN OPTION", ""),
-        Right("GRANT", "`s`@`10.%` WITH ADMIN OPTION", ""),
+        MysqlRight("GRANT", "`r`@`%` WITH ADMIN OPTION", ""),
+        MysqlRight("GRANT", "`s`@`10.%` WITH ADMIN OPTION", ""),
     },
-    "GRANT PROXY ON `b`@`%` TO `a`@`%`": {Right("GRANT", "PROXY", "`b`@`%`")},
+    "GRANT PROXY ON `b`@`%` TO `a`@`%`": {MysqlRight("GRANT", "PROXY", "`b`@`%`")},
 }
 
 
@@ -156,39 +158,45 @@ def test_unknown_line_is_kept() -> None:
 @pytest.mark.parametrize(
     ("right", "reverse", "statement"),
     [
-        (Right("GRANT", "SELECT (`a`)", "`d`.`t`"), False, "GRANT SELECT (`a`) ON `d`.`t` TO x"),
-        (Right("GRANT", "SELECT", "*.*"), True, "REVOKE SELECT ON *.* FROM x"),
         (
-            Right("GRANT", "GRANT OPTION", "`d`.*"),
+            MysqlRight("GRANT", "SELECT (`a`)", "`d`.`t`"),
+            False,
+            "GRANT SELECT (`a`) ON `d`.`t` TO x",
+        ),
+        (MysqlRight("GRANT", "SELECT", "*.*"), True, "REVOKE SELECT ON *.* FROM x"),
+        (
+            MysqlRight("GRANT", "GRANT OPTION", "`d`.*"),
             False,
             "GRANT USAGE ON `d`.* TO x WITH GRANT OPTION",
         ),
-        (Right("GRANT", "GRANT OPTION", "`d`.*"), True, "REVOKE GRANT OPTION ON `d`.* FROM x"),
-        (Right("GRANT", "`r`@`%` WITH ADMIN OPTION", ""), True, "REVOKE `r`@`%` FROM x"),
+        (MysqlRight("GRANT", "GRANT OPTION", "`d`.*"), True, "REVOKE GRANT OPTION ON `d`.* FROM x"),
+        (MysqlRight("GRANT", "`r`@`%` WITH ADMIN OPTION", ""), True, "REVOKE `r`@`%` FROM x"),
         (
-            Right("GRANT", "`r`@`%` WITH ADMIN OPTION", ""),
+            MysqlRight("GRANT", "`r`@`%` WITH ADMIN OPTION", ""),
             False,
             "GRANT `r`@`%` TO x WITH ADMIN OPTION",
         ),
-        (Right("REVOKE", "INSERT", "`d`.*"), True, "GRANT INSERT ON `d`.* TO x"),
+        (MysqlRight("REVOKE", "INSERT", "`d`.*"), True, "GRANT INSERT ON `d`.* TO x"),
     ],
 )
-def test_statements(right: Right, reverse: bool, statement: str) -> None:
+def test_statements(right: MysqlRight, reverse: bool, statement: str) -> None:
     """A right knows the statement that gives it, and the one that takes it."""
     assert right.statement("x", reverse=reverse) == statement
 
 
 def test_wider_rights_cover_routines() -> None:
     """A right to a routine is had through its database or the server, unless revoked in part."""
-    right = Right("GRANT", "EXECUTE", "PROCEDURE `d1`.`p`")
+    right = MysqlRight("GRANT", "EXECUTE", "PROCEDURE `d1`.`p`")
     for wide in ("*.*", "`d1`.*", "`d_`.*"):
-        assert implied(right, {Right("GRANT", "EXECUTE", wide)})
-        assert implied(right, {Right("GRANT", "ALL PRIVILEGES", wide)})
-    assert not implied(right, {Right("GRANT", "EXECUTE", "`d2`.*")})
-    assert not implied(right, {Right("GRANT", "SELECT", "*.*")})
-    revoked = Right("REVOKE", "EXECUTE", "`d1`.*")
-    assert not implied(right, {Right("GRANT", "EXECUTE", "*.*"), revoked})
-    assert not implied(Right("GRANT", "SELECT", "`d1`.*"), {Right("GRANT", "SELECT", "*.*")})
+        assert implied(right, {MysqlRight("GRANT", "EXECUTE", wide)})
+        assert implied(right, {MysqlRight("GRANT", "ALL PRIVILEGES", wide)})
+    assert not implied(right, {MysqlRight("GRANT", "EXECUTE", "`d2`.*")})
+    assert not implied(right, {MysqlRight("GRANT", "SELECT", "*.*")})
+    revoked = MysqlRight("REVOKE", "EXECUTE", "`d1`.*")
+    assert not implied(right, {MysqlRight("GRANT", "EXECUTE", "*.*"), revoked})
+    assert not implied(
+        MysqlRight("GRANT", "SELECT", "`d1`.*"), {MysqlRight("GRANT", "SELECT", "*.*")}
+    )
 
 
 @pytest.mark.parametrize(
@@ -249,6 +257,25 @@ def test_native_hash() -> None:
     assert not fits("x", "mysql_native_password", kept.encode())
 
 
+def test_rights_are_asked_for_once_for_each_set_of_roles() -> None:
+    """What an account may do is kept by the roles that it was asked with, whatever their number."""
+    account, one, other = (Account(name, "%") for name in ("app", "one", "other"))
+    asked = []
+
+    def show_grants(account: Account, active: Collection[Account]) -> set[MysqlRight]:
+        asked.append(active)
+        return {MysqlRight("GRANT", f"RIGHT OF {role.user}", "*.*") for role in active}
+
+    default = {account: {one}}
+    rights = MysqlPairRights({}, default, reads_patterns=True, show_grants=show_grants)
+    for _ in range(2):
+        assert {right.privilege for right in rights.effective(account)} == {"RIGHT OF one"}
+        assert rights.own(account) == set()
+    default[account] = {other}
+    assert {right.privilege for right in rights.effective(account)} == {"RIGHT OF other"}
+    assert asked == [{one}, set(), {other}]
+
+
 def test_mark() -> None:
     """A MySQL mark is found again beside other attributes; anything else is none of ours."""
     kept = {"metadata": json.loads(marking(PAIR)), "Password_locking": {}}
@@ -268,7 +295,7 @@ def test_conditions_in_the_mark() -> None:
         assert not has_conditions(row, "REQUIRE SSL")
 
 
-def test_marker_of_mariadb() -> None:
+def test_mark_of_mariadb() -> None:
     """MariaDB's mark differs for every secret, first and second user, and fits in a name."""
     pairs = [
         PAIR,
@@ -276,7 +303,7 @@ def test_marker_of_mariadb() -> None:
         Pair("app2", "app_clone", PAIR.owner),
         Pair("app", "app_clone2", PAIR.owner),
     ]
-    names = {marker(pair) for pair in pairs}
+    names = {mark_name(pair) for pair in pairs}
     assert len(names) == len(pairs)
     assert all(len(name) <= 80 for name in names)
 

@@ -49,7 +49,7 @@ def test_what_proves_the_password() -> None:
 )
 def test_login(code: int, expected: type[DatabaseError]) -> None:
     """A number in answer to a login becomes its error; one that is not known says only that."""
-    assert type(error_codes.at_login(code, "Login of app")) is expected
+    assert type(error_codes.at_login(code, "Login of app", "'app'@'%'")) is expected
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_login(code: int, expected: type[DatabaseError]) -> None:
 )
 def test_statement(code: int, expected: type[DatabaseError]) -> None:
     """A number in answer to a statement becomes its error; 1045 is no refused login there."""
-    error = error_codes.in_statement(code, "app at host:1, to do it")
+    error = error_codes.in_statement(code, "app at host:1, to do it", "'app'@'%'")
     assert type(error) is expected
     assert "to do it" in error.message
 
@@ -76,7 +76,8 @@ def test_every_meaning_says_what_to_do() -> None:
     """Each entry names the number, the circumstances, and a hint."""
     for table in (error_codes.AT_LOGIN, error_codes.IN_STATEMENT):
         for code, meaning in table.items():
-            error = meaning.raised(code, "Login of app at host:1")
+            error = meaning.raised(code, "Login of app at host:1", "'app'@'%'")
             assert str(code) in error.message
             assert "host:1" in error.message
             assert len(error.advice) > 20
+            assert "{" not in error.advice

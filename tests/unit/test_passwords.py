@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import BadSetting
+from shared.options import Options, Tag, Variable
 from shared.passwords import (
     CLASSES,
     DEFAULT_EXCLUDED,
     DEFAULT_LENGTH,
+    ENOUGH,
     PasswordPolicy,
     Profile,
-    read_flag,
 )
 
 EVERYTHING = set("".join(CLASSES.values()))
@@ -46,14 +47,14 @@ def test_classes_are_all_printable_characters() -> None:
 
 
 @pytest.mark.parametrize("word", CLASSES)
-def test_class_excluded(word: str) -> None:
+def test_class_excluded(word: Variable) -> None:
     """Each EXCLUDE_ variable takes its class away and no other."""
-    found = policy(None, **{f"EXCLUDE_{word}": "true", "EXCLUDE_CHARACTERS": ""})
+    found = policy(None, **{word: "true", "EXCLUDE_CHARACTERS": ""})
     assert characters(found) == EVERYTHING - set(CLASSES[word])
 
 
 @pytest.mark.parametrize("word", CLASSES)
-def test_class_required(word: str) -> None:
+def test_class_required(word: Variable) -> None:
     """Each class that is left occurs in every password, short ones too."""
     found = policy(PASSWORD_LENGTH="8")
     assert all(set(found.generate()) & set(CLASSES[word]) for _ in range(200))
@@ -94,7 +95,7 @@ def test_length(length: str) -> None:
     assert len(policy(PASSWORD_LENGTH=length).generate()) == int(length)
 
 
-@pytest.mark.parametrize("length", ["7", "0", "-8", "4097", "8.0", "eight", " 8", "٨", "9" * 5000])
+@pytest.mark.parametrize("length", ["7", "0", "-8", "4097", "8.0", "eight", "٨", "9" * 5000])
 def test_impossible_length(length: str) -> None:
     """Any other length is refused by name."""
     with pytest.raises(BadSetting, match="PASSWORD_LENGTH"):
@@ -106,32 +107,70 @@ def test_nothing_left_to_draw_from() -> None:
     with pytest.raises(BadSetting, match="EXCLUDE_"):
         policy(EXCLUDE_CHARACTERS="".join(EVERYTHING))
     with pytest.raises(BadSetting, match="EXCLUDE_"):
-        policy(None, **{f"EXCLUDE_{word}": "true" for word in CLASSES})
+        policy(None, **dict.fromkeys(CLASSES, "true"))
 
 
-NO = [(word, False) for word in ("false", "FALSE", "0", "no", "")]
+ARN = "arn:the-secret"
+
+
+def tightened(
+    found: PasswordPolicy, length: str | None = None, excluded: str | None = None
+) -> PasswordPolicy:
+    """Return the policy with these tags of the secret's."""
+    tags = {Tag.PASSWORD_LENGTH: length, Tag.EXCLUDE_CHARACTERS: excluded}
+    given: dict[str, str] = {name: value for name, value in tags.items() if value is not None}
+    return found.tightened(Options.of_tags(ARN, given))
+
+
+def test_tags_that_ask_for_nothing() -> None:
+    """Without tags, or with empty ones, the function's policy holds."""
+    assert tightened(policy()) == tightened(policy(), "", " ") == policy()
+
+
+def test_tags_that_tighten() -> None:
+    """Longer passwords and fewer characters, each alone and both together."""
+    found = tightened(policy(), "40", string.punctuation)
+    assert len(found.generate()) == 40
+    assert characters(found) == set(string.ascii_letters + string.digits)
+    assert tightened(policy(), "32") == policy()
+    assert tightened(policy(), None, "/@") == policy()
+
+
+@pytest.mark.parametrize("length", ["31", "8", "100", "4097", "x"])
+def test_tags_that_would_loosen_the_length(length: str) -> None:
+    """A length below the function's, or beyond the engine's, is refused with both bounds."""
+    with pytest.raises(BadSetting, match=f"^Tag {Tag.PASSWORD_LENGTH} of {ARN} .* 32 to 99, from"):
+        tightened(policy(Profile(longest=99)), length)
 
 
 @pytest.mark.parametrize(
-    ("text", "meaning"),
-    [(word, True) for word in ("true", "True", " 1 ", "yes")] + NO,
+    ("length", "kept"), [("32", "abcdef"), ("16", string.digits + "abcdefghijklmnopqrstuv")]
 )
-def test_flags(text: str, meaning: bool) -> None:
-    """Yes and no in the usual spellings."""
-    assert read_flag({"FLAG": text}, "FLAG", default=not meaning) is meaning
+def test_tags_that_leave_just_enough(length: str, kept: str) -> None:
+    """2**80 possible passwords are enough, whatever the length."""
+    everything = "".join(EVERYTHING - set(kept))
+    found = tightened(policy(PASSWORD_LENGTH=length), None, everything)
+    assert found.possible() == len(kept) ** int(length) >= 2**80 > (len(kept) - 1) ** int(length)
+    with pytest.raises(
+        BadSetting, match=rf"leaves {len(kept) - 1} characters, too few .* {length}"
+    ):
+        tightened(policy(PASSWORD_LENGTH=length), None, everything + kept[0])
 
 
-def test_flag_that_is_not_set() -> None:
-    """A variable that is not set has its default."""
-    assert read_flag({}, "FLAG", default=True) is True
-    assert read_flag({}, "FLAG", default=False) is False
+def test_tags_that_leave_nothing() -> None:
+    """Who may only tag a secret cannot make its password one that is guessed."""
+    with pytest.raises(BadSetting, match=f"{Tag.EXCLUDE_CHARACTERS} of {ARN} .* leaves 0"):
+        tightened(policy(), "99", "".join(EVERYTHING))
 
 
-@pytest.mark.parametrize("text", ["2", "maybe", "on ly", "ja"])
-def test_flag_that_says_neither(text: str) -> None:
-    """Anything else is refused by name."""
-    with pytest.raises(BadSetting, match="FLAG"):
-        read_flag({"FLAG": text}, "FLAG", default=True)
+def test_weak_policy_of_the_function_s_own() -> None:
+    """Where the function itself asks for less, tags that leave it alone are no mistake."""
+    weak = policy(PASSWORD_LENGTH="8")
+    assert weak.possible() < ENOUGH
+    assert tightened(weak) == weak
+    assert tightened(weak, "9").length == 9
+    with pytest.raises(BadSetting, match="too few"):
+        tightened(weak, None, "a")
 
 
 def test_every_character_is_equally_likely() -> None:
@@ -162,8 +201,7 @@ def test_passwords_differ() -> None:
 @given(
     st.dictionaries(
         st.sampled_from(
-            ["PASSWORD_LENGTH", "EXCLUDE_CHARACTERS", "REQUIRE_EACH_INCLUDED_TYPE"]
-            + [f"EXCLUDE_{word}" for word in CLASSES]
+            ["PASSWORD_LENGTH", "EXCLUDE_CHARACTERS", "REQUIRE_EACH_INCLUDED_TYPE", *CLASSES]
         ),
         st.sampled_from(["true", "false", "", "8", "12", "abc", string.printable[:60]]) | st.text(),
     )

@@ -104,11 +104,11 @@ class World:
         self.database = HookedRotator.database = Database(
             {"app": Account([FIRST]), "administrator": Account(["the admin's passw0rd"])}
         )
-        login = {"host": "h", "username": "app", "password": FIRST, **fields}
+        login = {"host": "h.test", "username": "app", "password": FIRST, **fields}
         if strategy in {"single-user-by-administrator", "alternating-users", "dual"}:
             login["masterarn"] = service.create_secret(
                 "administrator",
-                {"host": "h", "username": "administrator", "password": "the admin's passw0rd"},
+                {"host": "h.test", "username": "administrator", "password": "the admin's passw0rd"},
             )
         tag = "dual-password" if strategy.startswith("dual") else strategy
         self.arn = service.create_secret("app", login, tags={"rotation:strategy": tag})
@@ -325,13 +325,13 @@ def test_reader_that_follows_after_a_while(world: World, monkeypatch: pytest.Mon
     """A reader that lags is asked again, with pauses, until it follows."""
     monkeypatch.setattr(strategy, "READER_PAUSE_SECONDS", 0.01)
     world.service.client().tag_resource(
-        SecretId=world.arn, Tags=[{"Key": "rotation:reader-hosts", "Value": "reader"}]
+        SecretId=world.arn, Tags=[{"Key": "rotation:reader-hosts", "Value": "reader.test"}]
     )
     lags = 3
 
     def lag(login: Login) -> None:
         nonlocal lags
-        if login.host == "reader" and lags:
+        if login.host == "reader.test" and lags:
             lags -= 1
             raise LoginRefused("Not yet.")
 
@@ -433,9 +433,9 @@ def test_passwords_of_other_users_are_passed_over(service: SecretsManagerService
     """A version of another user's is never tried."""
     world = World(service, "single-user")
     client = service.client()
-    other = '{"host": "h", "username": "other", "password": "the other passw0rd"}'
+    other = '{"host": "h.test", "username": "other", "password": "the other passw0rd"}'
     client.put_secret_value(SecretId=world.arn, SecretString=other)
-    wrong = '{"host": "h", "username": "app", "password": "a wrong passw0rd"}'
+    wrong = '{"host": "h.test", "username": "app", "password": "a wrong passw0rd"}'
     client.put_secret_value(SecretId=world.arn, SecretString=wrong)
     tried: list[str] = []
     world.hooks.on_connect = lambda login: tried.append(login.password)
@@ -494,7 +494,7 @@ def test_current_given_to_another_user_between_change_and_promotion(
 
     def edit(username: str, password: str) -> None:
         world.hooks.on_change = lambda username, password: None
-        other = '{"host": "h", "username": "other", "password": "the other passw0rd"}'
+        other = '{"host": "h.test", "username": "other", "password": "the other passw0rd"}'
         service.client().put_secret_value(SecretId=world.arn, SecretString=other)
 
     world.hooks.on_change = edit

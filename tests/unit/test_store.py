@@ -281,22 +281,22 @@ def test_patience_for_a_label_s_holder(
     """Answers that name the holder before are asked for again, until another one is named."""
     current, event = store.current(arn).id, prepared(service, arn)
     store.put_value(event, "second", "label")
-    assert store.settled_holder(arn, "AWSCURRENT", besides=None) == current
-    assert store.settled_holder(arn, "AWSCURRENT", besides=event.token) == current
+    assert store.settled(arn, "AWSCURRENT", besides=None).holder("AWSCURRENT") == current
+    assert store.settled(arn, "AWSCURRENT", besides=event.token).holder("AWSCURRENT") == current
     assert pauses == []
     service.stale_reads = 2
     assert store.move_label(arn, "AWSCURRENT", event.token, current)
-    assert store.settled_holder(arn, "AWSCURRENT", besides=current) == event.token
+    assert store.settled(arn, "AWSCURRENT", besides=current).holder("AWSCURRENT") == event.token
     assert pauses == list(STALE_READ_PAUSES[:2])
 
 
 def test_holder_that_stays(store: SecretStore, arn: str, pauses: list[float]) -> None:
     """After all pauses the last answer is believed, also that nobody has the label."""
     current = store.current(arn).id
-    assert store.settled_holder(arn, "AWSCURRENT", besides=current) == current
+    assert store.settled(arn, "AWSCURRENT", besides=current).holder("AWSCURRENT") == current
     assert pauses == list(STALE_READ_PAUSES)
     pauses.clear()
-    assert store.settled_holder(arn, "rotation-fence", besides=None) is None
+    assert store.settled(arn, "rotation-fence", besides=None).holder("rotation-fence") is None
     assert pauses == list(STALE_READ_PAUSES)
 
 
@@ -459,7 +459,7 @@ def test_promotion_whose_answer_is_lost(service: SecretsManagerService, arn: str
     store.put_value(event, "second", "label")
     service.fail_after("UpdateSecretVersionStage", 1)
     assert not store.move_label(arn, "AWSCURRENT", event.token, current)
-    assert store.settled_holder(arn, "AWSCURRENT", besides=current) == event.token
+    assert store.settled(arn, "AWSCURRENT", besides=current).holder("AWSCURRENT") == event.token
 
 
 # Refusals
@@ -497,7 +497,7 @@ def test_refusals_by_their_code(
         lambda: store.current(arn),
         lambda: store.version(arn, event.token),
         lambda: store.settled_version(arn, event.token),
-        lambda: store.settled_holder(arn, "AWSCURRENT", besides=None),
+        lambda: store.settled(arn, "AWSCURRENT", besides=None),
         lambda: store.version_ids(arn),
         lambda: store.put_value(event, "second", "label"),
         lambda: store.put_value(event, "second", "AWSPENDING"),

@@ -10,25 +10,52 @@ from shared.errors import BadSetting
 from shared.tls import RDS_AND_AMAZON_ROOTS, Trust
 
 HOST = "db.example.com"
+ACCOUNT = "c9akciq32rgh.eu-central-1.rds.amazonaws.com"
 
 
 def test_built_in_bundle() -> None:
     """Without a file, the authorities of RDS and of Amazon are trusted."""
     trust = Trust()
-    assert trust.ca_file == RDS_AND_AMAZON_ROOTS
-    assert len(trust.context.get_ca_certs()) > 50
+    assert trust.file_for(HOST) == RDS_AND_AMAZON_ROOTS
+    assert len(trust.context_for(HOST).get_ca_certs()) > 50
 
 
-def test_file_takes_the_bundle_s_place(tmp_path: Path) -> None:
-    """A file of one's own is trusted alone."""
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        (HOST, "ca.pem"),
+        ("localhost", "ca.pem"),
+        ("10.0.0.1", "ca.pem"),
+        (f"orders.{ACCOUNT}", "eu-central-1.pem"),
+        (f"orders.proxy-{ACCOUNT}", "eu-central-1.pem"),
+        (f"ORDERS.{ACCOUNT.upper()}.", "eu-central-1.pem"),
+        (f"orders.{ACCOUNT}.example.com", "ca.pem"),
+        ("orders.abc.us-gov-west-1.rds.amazonaws.com", "ca.pem"),
+        ("orders.abc.rds.cn-north-1.amazonaws.com.cn", "ca.pem"),
+        ("orders.abc.../../eu-central-1.rds.amazonaws.com", "ca.pem"),
+    ],
+)
+def test_file_beside_the_built_in_authorities(tmp_path: Path, host: str, expected: str) -> None:
+    """A function has databases of both kinds; the file is for those that are not RDS's."""
     (tmp_path / "ca.pem").write_bytes(Authority().certificate)
     trust = Trust(str(tmp_path / "ca.pem"))
-    assert len(trust.context.get_ca_certs()) == 1
+    assert trust.file_for(host).name == expected
+    loaded = trust.context_for(host).get_ca_certs()
+    assert len(loaded) == (1 if expected == "ca.pem" else 8)
 
 
-def test_verification_is_complete() -> None:
+def test_context_is_made_once_for_each_file() -> None:
+    """Reading authorities is slow, and an application may be shut out meanwhile."""
+    trust = Trust()
+    assert trust.context_for(HOST) is trust.context_for("localhost")
+    assert trust.context_for(f"a.{ACCOUNT}") is trust.context_for(f"b.cluster-{ACCOUNT}")
+    assert trust.context_for(f"a.{ACCOUNT}") is not trust.context_for(HOST)
+
+
+@pytest.mark.parametrize("host", [HOST, f"orders.{ACCOUNT}"])
+def test_verification_is_complete(host: str) -> None:
     """Chain and host name are checked, and nothing older than TLS 1.2 is spoken."""
-    context = Trust().context
+    context = Trust().context_for(host)
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
@@ -74,4 +101,4 @@ def test_damaged_certificate(tmp_path: Path) -> None:
     path = tmp_path / "ca.pem"
     path.write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
     with pytest.raises(BadSetting, match="damaged"):
-        _ = Trust(path).context
+        Trust(path).context_for(HOST)
