@@ -297,7 +297,7 @@ class World:
             Settings.from_environment(
                 {"ROTATION_PROMOTE_IN": setup.promote_in}, SimulatedRotator.profile
             ),
-            password_policy=Numbered(32, ("a",), require_each=False),
+            password_policy=Numbered(32, 32, ("a",), require_each=False),
         )
         self._client = cast("SecretsManagerClient", Client(self.request))
         self.live: str | None = None
