@@ -146,10 +146,14 @@ def _end(rotation: Rotation, databases: Databases) -> bool | None:
         the version is the service's own, made to test a configuration.
     """
     reading = rotation.read()
-    ours = rotation.event.step is Step.CREATE or Plan.read(reading.labels or ()) is not None
+    plan = Plan.read(reading.labels or ())
+    ours = rotation.event.step is Step.CREATE or plan is not None
     if not ours or not reading.is_pending or reading.current == rotation.token:
         return None
-    if not reading.carries_fence:
+    outdated = plan is not None and not plan.is_made_from(reading.current)
+    if not reading.carries_fence or outdated:
+        # Another AWSCURRENT than the plan's: no retry succeeds, whether it logs in or not. The
+        # password that may be in force keeps the fence.
         return _take_pending_off(rotation)
     # Something may have been changed: AWSCURRENT must log in now, while nobody changes anything.
     with databases.connect(rotation, rotation.current_login(reading)) as session:
