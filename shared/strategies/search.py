@@ -191,6 +191,8 @@ def confirm(databases: Databases, hold: Hold, found: Found) -> None:
         BeginAgain: It does not.
     """
     reading = hold.reading
+    if found.source is Source.CURRENT and found.version_id != reading.current:
+        raise BeginAgain
     if found.version_id == reading.current and reading.fence in (None, reading.current):
         return
     if found.version_id == hold.attempt.token and not reading.carries_fence:
