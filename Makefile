@@ -14,7 +14,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup environment sam-environment lambda-environment scan-environment \
-	node-environment
+	mutants-environment node-environment
 setup: environment ## make .venv from the lock and bring the database servers; quick when done
 	@$(PYTHON_HERE) -m local.servers fetch
 
@@ -28,6 +28,10 @@ sam-environment:
 scan-environment:
 	@local/setup.sh .venv-scan requirements/scan.txt
 
+# Of its own: what changes the code brings a text editor's worth of packages.
+mutants-environment:
+	@local/setup.sh .venv-mutants requirements/mutants.txt
+
 # What Lambda's own runtime has, in Lambda's Python version, to start built functions with.
 lambda-environment: environment
 	@PYTHON="$$($(PYTHON_HERE) -m local.interpreter)" local/setup.sh .venv-lambda requirements/lambda.txt
@@ -40,17 +44,20 @@ node-environment:
 demo: setup ## watch PostgreSQL, MySQL and MariaDB passwords rotate on real servers
 	@$(PYTHON_HERE) -m local.demo
 
-.PHONY: test test-deploy test-matrix test-all coverage
-test: setup ## the tests, under ten minutes
+.PHONY: test test-deploy test-sample test-matrix test-all coverage
+test: setup ## the tests, under eight minutes
 	@$(PYTHON_HERE) -m pytest -m "not matrix and not deploy"
 
 test-deploy: setup build lambda-environment node-environment ## the built functions, the template and its policies
 	@$(PYTHON_HERE) -m pytest -m deploy
 
-test-matrix: setup ## the long matrices only
-	@$(PYTHON_HERE) -m pytest -m matrix
+test-sample: setup ## the engines, versions and strategies that `make test` leaves out
+	@$(PYTHON_HERE) -m pytest -m "matrix and not deploy"
 
-test-all: setup build lambda-environment node-environment ## everything, the long matrices too
+test-matrix: setup ## every crash and every pause, for hours; writes docs/failure-modes.md
+	@$(PYTHON_HERE) -m tests.kit.failure_modes --write
+
+test-all: setup build lambda-environment node-environment ## every test; test-matrix measures besides
 	@$(PYTHON_HERE) -m pytest
 
 coverage: setup ## the tests once more, with a report of what they do not reach
@@ -61,6 +68,10 @@ coverage: setup ## the tests once more, with a report of what they do not reach
 .PHONY: histories
 histories: setup ## every history of two deliveries and two faults; writes the record
 	@$(PYTHON_HERE) -m tests.histories
+
+.PHONY: mutants
+mutants: mutants-environment ## change the modules that decide; writes docs/mutants.md, half an hour
+	@.venv-mutants/bin/python -m tests.kit.mutants
 
 .PHONY: check format
 check: environment sam-environment scan-environment ## ruff, mypy, cfn-lint, SAM's validation, checkov
@@ -89,7 +100,7 @@ EVENT ?= events/postgres-create-secret.json
 invoke: setup ## run one function with one event: FUNCTION=MysqlRotator EVENT=events/mysql-test-secret.json
 	@$(PYTHON_HERE) -m local.lambda_runtime $(FUNCTION) --event $(EVENT)
 
-stage: setup ## keep servers, endpoint and the secrets of events/ ready, until Ctrl-C
+stage: setup ## a playground: servers, Secrets Manager, functions, secrets well and broken, until Ctrl-C
 	@$(PYTHON_HERE) -m local.stage
 
 .PHONY: lock
@@ -98,8 +109,8 @@ lock: environment ## resolve every dependency anew and write the locks
 
 .PHONY: clean distclean
 clean: ## remove what builds and tests leave behind
-	@rm -rf .aws-sam build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
+	@rm -rf .aws-sam build mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
 	@find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove the environments, too
-	@rm -rf .venv .venv-sam .venv-scan .venv-lambda tests/deployment/node_modules
+	@rm -rf .venv .venv-sam .venv-scan .venv-lambda .venv-mutants tests/deployment/node_modules

@@ -11,25 +11,32 @@ import time
 from pathlib import Path
 
 from local.interpreter import find_interpreter
+from local.template import ROOT, TEMPLATE
 
-ROOT = Path(__file__).parent.parent
 SAM = ROOT / ".venv-sam" / "bin" / "sam"
 BUILD = ROOT / "build"
 ARCHITECTURES = ("arm64", "x86_64")
 
 
-def build(architecture: str) -> Path:
+def build(architecture: str, template: Path = TEMPLATE) -> Path:
     """Build for one processor and return the folder, which has one folder per function and layer.
+
+    Args:
+        architecture: ``arm64`` or ``x86_64``.
+        template: What to build; a nested stack gets a folder of its own.
 
     Raises:
         InterpreterMissing: The functions' own Python version is not installed.
         subprocess.CalledProcessError: SAM failed; it has said why.
     """
     folder = BUILD / architecture
+    if template != TEMPLATE:
+        folder = BUILD / template.stem / architecture
     interpreter = find_interpreter()
     subprocess.run(
         [
-            *(SAM, "build", "--build-dir", folder, "--cache-dir", BUILD / "cache"),
+            *(SAM, "build", "--template", template),
+            *("--build-dir", folder, "--cache-dir", BUILD / "cache"),
             *("--parameter-overrides", f"Architecture={architecture}"),
         ],
         cwd=ROOT,

@@ -1,69 +1,215 @@
-"""Keeps ready what the events of ``events/`` are about, until Ctrl-C.
+"""A playground: servers, a Secrets Manager, functions and secrets, until Ctrl-C.
 
     make stage
 
-Three database servers, a Secrets Manager endpoint, and in it the secret and the pending version
-that each event names, so that `make invoke` and `sam local invoke` find them. `compose.yaml` starts
+PostgreSQL, MySQL and MariaDB with TLS, a Secrets Manager endpoint, the template's functions, and
+for each server
+
+- ``app/<server>``, to rotate with the AWS CLI as one likes,
+- ``example/<server>``, which the events of ``events/`` are about, for `make invoke` and
+  `sam local invoke`; Enter sets these up again,
+- on PostgreSQL ``broken/...``, each with one common fault.
+
+Each rotation's outcome is told, and what its function has written to its log. `compose.yaml` starts
 the same in a container.
 """
 
 import argparse
+import filecmp
 import json
+import os
+import select
 import shutil
 import signal
+import sys
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from threading import Event
+from uuid import uuid4
 
 from local.lambda_runtime.functions import from_repository
-from local.lambda_runtime.scratch import FUNCTIONS, make_secret
+from local.lambda_runtime.scratch import FUNCTIONS, make_secret, make_user
 from local.secretsmanager import SecretsManagerService
-from local.servers import start
+from local.secretsmanager.endpoint import Endpoint
+from local.servers import Server, ServerUnavailable, start
 from local.template import ROOT, functions, load
 
 PORT = 4566
-CA_FILE = ROOT / "build" / "local-ca.pem"
+TICK_SECONDS = 0.5
+
+Value = dict[str, str | int]
+
+FAULTS: Mapping[str, tuple[Callable[[Value], Value], dict[str, str]]] = {
+    "wrong-password": (lambda value: value | {"password": "not the one"}, {}),
+    "wrong-host": (lambda value: value | {"host": "db.invalid"}, {}),
+    "closed-port": (lambda value: value | {"port": 9}, {}),
+    "no-username": (lambda value: {key: value[key] for key in value if key != "username"}, {}),
+    "misspelt-strategy": (lambda value: value, {"rotation:strategy": "singel-user"}),
+    "hangs": (lambda value: value, {}),
+}
+"""What is wrong with a secret's value or tags; ``hangs`` has AWSPENDING on a version of its own."""
+
+
+@dataclass
+class Stage:
+    """What is there, and how it is set up."""
+
+    service: SecretsManagerService
+    servers: Mapping[str, Server]
+    made: set[str] = field(default_factory=set)
+
+    def function_of(self, kind: str) -> str:
+        """Return the ARN of the function that rotates a server's secrets."""
+        return f"arn:aws:lambda:{self.service.region}:{self.service.account}:function:{kind}"
+
+    def set_up(self) -> None:
+        """Make every secret, and attach it."""
+        for kind, server in self.servers.items():
+            app = make_secret(self.service, server, f"app/{kind}", username="stage")
+            self.service.enable_rotation(app, self.function_of(kind))
+        self.set_up_events()
+        for fault, (spoil, tags) in FAULTS.items():
+            value = spoil(make_user(self.servers["postgres"], fault))
+            secret = self.service.create_secret(f"broken/{fault}", value, tags)
+            self.service.enable_rotation(secret, self.function_of("postgres"))
+            if fault == "hangs":
+                self.service.prepare_rotation(secret, str(uuid4()))
+
+    def set_up_events(self) -> None:
+        """Make the secrets of the events, with the pending versions that these name, anew."""
+        for kind, server in self.servers.items():
+            for event_name, username in (("create-secret", "app"), ("attach", "attached")):
+                event = json.loads((ROOT / "events" / f"{kind}-{event_name}.json").read_text())
+                name, _, ending = event["SecretId"].rpartition(":")[2].rpartition("-")
+                if name in self.made:
+                    forget = {"SecretId": name, "ForceDeleteWithoutRecovery": True}
+                    self.service.handle("DeleteSecret", forget)
+                    server.drop_user(username)
+                secret = make_secret(self.service, server, name, ending, username=username)
+                self.made.add(name)
+                self.service.enable_rotation(secret, self.function_of(kind))
+                self.service.prepare_rotation(secret, event["ClientRequestToken"])
+
+    def tell(self, variables: Mapping[str, str]) -> None:
+        """Say what is there and what to type; lines that a shell can take begin with export."""
+        for kind, server in self.servers.items():
+            print(f"# {kind} {server.version}, its administrator: {server.url()}")
+            print(f"#   function: {self.function_of(kind)}")
+        for variable, value in variables.items():
+            print(f"export {variable}={value}")
+        print("# With these in another shell:")
+        print("#   aws secretsmanager rotate-secret --secret-id app/postgres")
+        print("#   make invoke FUNCTION=PostgresRotator EVENT=events/postgres-create-secret.json")
+        print(f"# Not well, and to be rotated: {', '.join(f'broken/{fault}' for fault in FAULTS)}")
+        print("# Enter sets the secrets of events/ up again.")
+        print("# Ready; stop with Ctrl-C.", flush=True)
+
+
+class Keys:
+    """Tells whether Enter was pressed; where there is no terminal, it never is."""
+
+    def __init__(self) -> None:
+        self._open = sys.stdin is not None  # None where a shell has closed it
+
+    def pressed(self, seconds: float, stopped: Event) -> bool:
+        """Wait so long for Enter, or for the end of the stage."""
+        if not self._open:
+            stopped.wait(seconds)
+            return False
+        readable, _, _ = select.select([sys.stdin.fileno()], [], [], seconds)
+        if readable:
+            self._open = bool(os.read(sys.stdin.fileno(), 4096))
+        return bool(readable) and self._open
+
+
+def write_ca_file(port: int, servers: Mapping[str, Server]) -> Path:
+    """Write the servers' authorities into one file; each port's stage has its own."""
+    name = "local-ca.pem" if port == PORT else f"local-ca-{port}.pem"
+    path = ROOT / "build" / name
+    path.parent.mkdir(exist_ok=True)
+    _give_away(path.parent)
+    path.write_text("".join(server.ca_file.read_text() for server in servers.values()))
+    _give_away(path)
+    return path
 
 
 def give_to_built_functions(ca_file: Path) -> None:
-    """Copy the authorities to where a function in a container sees them, /var/task."""
+    """Copy the authorities to where a function in a container sees them, /var/task.
+
+    A `sam build` removes them, so this is done again and again.
+    """
     for name in set(FUNCTIONS.values()):
         folder = ROOT / ".aws-sam" / "build" / name
-        if folder.is_dir():
-            shutil.copy(ca_file, folder)
+        copy = folder / ca_file.name
+        if folder.is_dir() and not (copy.exists() and filecmp.cmp(ca_file, copy, shallow=False)):
+            shutil.copy(ca_file, copy)
+            _give_away(copy)
 
 
-def main() -> None:
-    """Set the stage, say how to reach it, and wait."""
-    parser = argparse.ArgumentParser(prog="python -m local.stage")
-    parser.add_argument("--port", type=int, default=PORT, help="of the endpoint")
+def _give_away(path: Path) -> None:
+    """Let what root has written in a container belong to whom the repository belongs to."""
+    if os.geteuid() == 0:
+        owner = ROOT.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def tell_log(written: str) -> None:
+    """Print what a function has written, but for its metrics."""
+    for line in written.splitlines():
+        if not line.startswith('{"_aws"'):
+            print(line, flush=True)
+
+
+def main() -> int:
+    """Set the stage, say how to use it, and tell what happens; return the exit status."""
+    parser = argparse.ArgumentParser(prog="make stage")
+    parser.add_argument("--port", type=int, default=PORT, help="of the endpoint; 0 for a free one")
     port: int = parser.parse_args().port
-    # Blocked before any thread exists, so that sigwait gets them.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    service = SecretsManagerService()
-    declared = functions(load())
+    stopped = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: stopped.set())
+    service = SecretsManagerService(retries=1)
     with ExitStack() as stack:
-        servers = {kind: stack.enter_context(start(kind)) for kind in FUNCTIONS}
-        CA_FILE.parent.mkdir(exist_ok=True)
-        CA_FILE.write_text("".join(server.ca_file.read_text() for server in servers.values()))
-        give_to_built_functions(CA_FILE)
-        endpoint = stack.enter_context(service.endpoint(port))
-        variables = endpoint.environment() | {"DATABASE_CA_FILE": str(CA_FILE)}
-        for kind, server in servers.items():
-            event = json.loads((ROOT / "events" / f"{kind}-create-secret.json").read_text())
-            name, _, ending = event["SecretId"].rpartition(":")[2].rpartition("-")
-            secret = make_secret(service, server, name, ending)
-            function = declared[FUNCTIONS[kind]]
-            runtime = stack.enter_context(from_repository(function, variables))
-            arn = f"arn:aws:lambda:{service.region}:{service.account}:function:{kind}"
-            service.functions[arn] = lambda given, runtime=runtime: runtime.invoke(given)  # type: ignore[misc]
-            service.enable_rotation(secret, arn)
-            service.prepare_rotation(secret, event["ClientRequestToken"])
-            print(f"# {secret}: {kind} {server.version} on port {server.port}")
-        for variable, value in variables.items():
-            print(f"export {variable}={value}")
-        print("# Ready; stop with Ctrl-C.", flush=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        try:
+            # First of all: where another stage listens, nothing of it is touched.
+            endpoint = stack.enter_context(service.endpoint(port))
+            servers = {kind: stack.enter_context(start(kind)) for kind in FUNCTIONS}
+        except OSError as error:
+            print(f"Port {port}: {error.strerror}. Stop what listens there.", file=sys.stderr)
+            return 2
+        except ServerUnavailable as error:
+            print(error, file=sys.stderr)
+            return 1
+        run(stack, Stage(service, servers), endpoint, stopped)
+    return 0
+
+
+def run(stack: ExitStack, stage: Stage, endpoint: Endpoint, stopped: Event) -> None:
+    """Set everything up, and tell what happens until it is stopped."""
+    ca_file = write_ca_file(endpoint.port, stage.servers)
+    variables = endpoint.environment() | {"DATABASE_CA_FILE": str(ca_file)}
+    declared = functions(load())
+    for kind in stage.servers:
+        runtime = stack.enter_context(from_repository(declared[FUNCTIONS[kind]], variables))
+        runtime.listener = tell_log
+        stage.service.functions[stage.function_of(kind)] = runtime.invoke  # type: ignore[assignment]
+    stage.set_up()
+    stage.tell(variables)
+    keys, told = Keys(), 0
+    while not stopped.is_set():
+        if keys.pressed(TICK_SECONDS, stopped):
+            stage.set_up_events()
+            print("# The secrets of events/ are as in the beginning.", flush=True)
+        stage.service.advance(timedelta(0))  # what has fallen due by the real clock
+        if endpoint.port == PORT:
+            give_to_built_functions(ca_file)
+        for outcome in stage.service.outcomes[told:]:
+            print(f"# {outcome}", flush=True)
+            told += 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -72,8 +72,6 @@ class Administrators:
         store: Reads the administrator's secret.
         rds: Makes the RDS client; called only where an address has to be looked up.
         default_port: The engine's.
-        shares_database: Whether an administrator whose own secret names no database logs in to that
-            of the rotated secret: where sessions need one, and locks hold in one only.
     """
 
     def __init__(
@@ -81,13 +79,10 @@ class Administrators:
         store: SecretStore,
         rds: "Callable[[], RDSClient]",
         default_port: int,
-        *,
-        shares_database: bool = True,
     ) -> None:
         self._store = store
         self._rds = rds
         self._default_port = default_port
-        self._shares_database = shares_database
 
     def login_for(
         self, login: Login, secret_arn: str, rotated: Iterable[str], *, adopting: bool = False
@@ -135,7 +130,9 @@ class Administrators:
             port=address.port,
             username=found.username,
             password=found.password,
-            dbname=found.dbname or (login.dbname if self._shares_database else None),
+            # Where a lock holds in one database only, all sessions of a secret come to that one.
+            # His own is in the document, for engines that need none.
+            dbname=login.dbname,
             # Never weaker than the administrator's own secret asks for.
             tls=found.tls,
             document=found.document,

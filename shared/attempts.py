@@ -16,7 +16,7 @@ from shared.reading import Reading
 from shared.rotation import Rotation
 from shared.store import NamesNoPending
 
-SUPERSEDED_PLANS = 8
+SUPERSEDED_PLANS = 5
 """How many labels of former plans may stay: a secret has twenty labels at most, over all versions.
 They are taken off together, so that a rotation usually makes no call for it."""
 

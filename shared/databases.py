@@ -4,7 +4,13 @@ from collections.abc import Callable, Iterable
 
 from shared.administrators import Administrators
 from shared.deadline import Deadline
-from shared.errors import DatabaseError, LoginRefused, ServerBusy
+from shared.errors import (
+    DatabaseError,
+    LoginRefused,
+    NameNotResolved,
+    ServerBusy,
+    Unreachable,
+)
 from shared.model import Login
 from shared.rotation import Rotation
 from shared.session import Pair, Session
@@ -17,6 +23,11 @@ ADMINISTRATOR_HINT = (
 PROOF_SECONDS = 10.0
 """Longest wait for a login that only shows whether it works: applications may be shut out until it
 is over. What opens a session before anything has changed may wait for a server that wakes up."""
+
+
+PATIENCE_PAUSE_SECONDS = 1.0
+PATIENCE_ENDS_SECONDS = 15.0
+"""Nobody waits for a server any more when so little is left: enough to log in, change and prove."""
 
 
 class Databases:
@@ -41,10 +52,24 @@ class Databases:
     def connect(
         self, rotation: Rotation, login: Login, deadline: Deadline | None = None
     ) -> Session:
-        """Log in, in the time that the step has unless ``deadline`` is an earlier one."""
+        """Log in once, in the time that the step has unless ``deadline`` is an earlier one."""
         if not login.tls:
             rotation.facts.plaintext = login.host
         return self._connect(login, deadline or rotation.deadline)
+
+    def open(self, rotation: Rotation, login: Login) -> Session:
+        """Log in before anything has changed, with patience for a server that is not there yet.
+
+        A failover, a restart or a database that was put to sleep so costs no failed rotation.
+        """
+        while True:
+            try:
+                return self.connect(rotation, login)
+            except (Unreachable, ServerBusy) as error:
+                passing = not isinstance(error, NameNotResolved) and not error.proves_password
+                if not passing or rotation.deadline.remaining() < PATIENCE_ENDS_SECONDS:
+                    raise
+                rotation.deadline.pause(PATIENCE_PAUSE_SECONDS)
 
     def connect_administrator(
         self, rotation: Rotation, login: Login, rotated: Iterable[str] | None = None
@@ -62,7 +87,7 @@ class Databases:
         users = (login.username,) if rotated is None else rotated
         found = rotation.learn(self._administrators.login_for(login, rotation.secret_id, users))
         try:
-            return self.connect(rotation, found)
+            return self.open(rotation, found)
         except LoginRefused as refused:
             msg = f"The administrator {found.username} was refused: {refused.message}"
             raise LoginRefused(msg, hint=ADMINISTRATOR_HINT) from None

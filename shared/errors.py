@@ -249,7 +249,7 @@ class AccountUnusable(DatabaseError):
 class AccountLocked(AccountUnusable):
     """The account is locked or may not log in."""
 
-    hint = "Unlock the account (ALTER USER ... ACCOUNT UNLOCK, ALTER ROLE ... LOGIN)."
+    hint = "Unlock the account in the database, or stop rotating the secret of a locked one."
 
 
 class PasswordExpired(AccountUnusable):
@@ -262,9 +262,9 @@ class PasswordExpired(AccountUnusable):
 
 
 class AccountExpired(AccountUnusable):
-    """The account's time is over (PostgreSQL: VALID UNTIL)."""
+    """The account's time is over."""
 
-    hint = "Set a later date: ALTER ROLE ... VALID UNTIL 'infinity'."
+    hint = "Set a later date for the account's end, or none: its password is rotated."
 
 
 class AccountMissing(AccountUnusable):
@@ -274,9 +274,9 @@ class AccountMissing(AccountUnusable):
 
 
 class PasswordNotAsked(AccountUnusable):
-    """The server lets the account in without a password, so that a login proves nothing."""
+    """The server does not ask for the password in a way that proves it and keeps it secret."""
 
-    hint = "Demand a password of this account (PostgreSQL: scram-sha-256 in pg_hba.conf)."
+    hint = "Let the server ask for this account's password, by a method that does not reveal it."
 
 
 class Unreachable(DatabaseError):

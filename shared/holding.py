@@ -22,6 +22,7 @@ from shared.errors import (
 )
 from shared.lifecycle import Verdict
 from shared.model import Label, Login, Stage
+from shared.plan import Plan
 from shared.reading import Reading
 from shared.rotation import AlreadyPromoted, Attempt, BeginAgain, Rotation
 from shared.session import Lock, Session
@@ -80,6 +81,16 @@ class Hold:
         self.rotation.deadline.pause(SETTLING_SECONDS)
         again = self.rotation.read()
         if again.description.stages != self.reading.description.stages:
+            raise BeginAgain
+
+    def require_current(self) -> None:
+        """Make sure, by a later reading, that AWSCURRENT is what this one says.
+
+        Raises:
+            BeginAgain: It is not.
+        """
+        self.rotation.deadline.pause(SETTLING_SECONDS)
+        if self.rotation.read().current != self.reading.current:
             raise BeginAgain
 
     def require_fence(self) -> None:
@@ -224,6 +235,9 @@ def holding(
     lock = session.lock(rotation.secret_id, seconds)
     rotation.facts.lock = None if lock is Lock.AT_ONCE else lock.name
     reading = rotation.read()
+    if reading.is_pending and Plan.read(reading.labels or ()) is None:
+        # The attempt's own plan was read before: this answer is older than that one.
+        raise BeginAgain
     verdict = reading.verdict(attempt.plan)
     if verdict is Verdict.PROMOTED:
         raise AlreadyPromoted

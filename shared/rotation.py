@@ -33,6 +33,7 @@ class Facts:
         put_back: Whether the former password could be brought back after a failed proof.
         lock: How the lock was come by; None for at once.
         idle_sessions: How many sessions the idle user still had when its password was to change.
+        remarks: What a DBA may want to know, and stops nothing.
         replicas_behind: Regions that may still hand out an older version.
         ended: Whether the attempt, which could not succeed, has taken AWSPENDING off.
     """
@@ -43,6 +44,7 @@ class Facts:
     put_back: str | None = None
     lock: str | None = None
     idle_sessions: int | None = None
+    remarks: list[str] | None = None
     replicas_behind: str | None = None
     ended: bool | None = None
 

@@ -121,6 +121,13 @@ class Session(ABC):
         """
         return None
 
+    def remarks(self) -> list[str]:
+        """Return what was seen in this session that a DBA may clear up, and that stops nothing.
+
+        Each names what and the statement, as :meth:`SecondUser.differences` does; for the log.
+        """
+        return []
+
 
 @runtime_checkable
 class SecondUser(Protocol):

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from shared import databases
+
 
 def pytest_configure() -> None:
     """Listen to SIGINT, and so let the programs that tests start do.
@@ -25,3 +27,9 @@ def _no_real_account() -> Iterator[None]:
         patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tell at once what does not answer: only tests of the patience itself have some."""
+    monkeypatch.setattr(databases, "PATIENCE_ENDS_SECONDS", 1e9)

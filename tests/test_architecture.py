@@ -23,7 +23,7 @@ ORDER = [
     # Each module imports only from those in the lines before its own.
     {"errors", "hosts"},
     {"options"},
-    {"model", "deadline", "redaction", "passwords", "tls"},
+    {"model", "deadline", "redaction", "passwords", "tls", "network"},
     {"session", "settings", "store", "lifecycle"},
     {"plan", "administrators"},
     {"reading"},

@@ -3,7 +3,6 @@
 import importlib
 import json
 import re
-import tomllib
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,9 +11,10 @@ import pytest
 from local.interpreter import RUNTIME
 from local.lambda_runtime.scratch import FUNCTIONS
 from local.template import ROOT, Function, Template, functions, load
-from shared import errors
+from shared.errors import Remedy
 from shared.model import Step
 from shared.options import Variable
+from shared.runtime import METRICS_NAMESPACE, SERVICE
 from shared.settings import StrategyName
 from tests.deployment.stack import Stack
 from watch.check import NAMESPACE, Finding
@@ -72,12 +72,22 @@ def test_a_rotator_brings_its_requirements(function: Function) -> None:
     assert "--hash=sha256:" in requirements
 
 
-def test_the_rotators_have_the_same_settings() -> None:
-    """What an operator sets holds for every engine."""
-    first, *others = (
-        RESOURCES[name]["Properties"]["Environment"]["Variables"] for name in ROTATORS
-    )
-    assert all(other == first for other in others)
+TWINS = {"Postgres": "Mysql", "postgres": "mysql", "PostgreSQL": "MySQL"}
+
+
+@pytest.mark.parametrize("name", [name for name in RESOURCES if name.startswith("Postgres")])
+def test_what_one_engine_has_the_other_has(name: str) -> None:
+    """All that is made for an engine's function is the same for both, names aside."""
+    mine = json.dumps(RESOURCES[name])
+    for one, other in TWINS.items():
+        mine = mine.replace(one, other)
+    expected = json.loads(mine)
+    twin = RESOURCES[name.replace("Postgres", "Mysql")]
+    if name == "PostgresRotator":  # says which databases it is for
+        expected["Properties"].pop("Description")
+        twin = twin | {"Properties": {**twin["Properties"]}}
+        twin["Properties"].pop("Description")
+    assert twin == expected
 
 
 def test_every_setting_that_the_code_reads_is_a_parameter() -> None:
@@ -100,19 +110,9 @@ def test_the_runtime_is_the_one_that_artefacts_are_proven_with() -> None:
     assert layer["Properties"]["CompatibleRuntimes"] == [runtime]
 
 
-def test_the_version_is_the_projects() -> None:
-    """What the Serverless Application Repository shows is the version in pyproject.toml."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    published = TEMPLATE["Metadata"]["AWS::ServerlessRepo::Application"]
-    assert published["SemanticVersion"] == project["version"]
-    assert published["Name"] == project["name"]
-    for file in ("LicenseUrl", "ReadmeUrl"):
-        assert (ROOT / published[file]).is_file()
-
-
 def test_there_is_an_event_for_every_step_of_every_engine() -> None:
     """`make invoke` and `sam local invoke` find an event whichever step is looked at."""
-    names = {re.sub(r"(?<!^)(?=[A-Z])", "-", step).lower() for step in Step}
+    names = {re.sub(r"(?<!^)(?=[A-Z])", "-", step).lower() for step in Step} | {"attach"}
     assert {path.stem for path in EVENTS} == {
         f"{engine}-{name}" for engine in FUNCTIONS for name in names
     }
@@ -124,9 +124,11 @@ def test_an_event_is_what_secrets_manager_sends(path: Path) -> None:
     event = json.loads(path.read_text())
     engine, _, step = path.stem.partition("-")
     assert set(event) == {"Step", "SecretId", "ClientRequestToken"}
-    assert Step(event["Step"]).lower() == step.replace("-", "")
+    # Attaching tests the rotation: testSecret alone, on a version that never got a value.
+    name = f"{engine}-attached" if step == "attach" else engine
+    assert Step(event["Step"]).lower() == step.replace("-", "").replace("attach", "testsecret")
     assert re.fullmatch(
-        rf"arn:aws:secretsmanager:.+:secret:example/{engine}-\w{{6}}", event["SecretId"]
+        rf"arn:aws:secretsmanager:.+:secret:example/{name}-\w{{6}}", event["SecretId"]
     )
     assert 32 <= len(event["ClientRequestToken"]) <= 64
 
@@ -134,10 +136,30 @@ def test_an_event_is_what_secrets_manager_sends(path: Path) -> None:
 def test_the_environment_file_of_sam_names_functions_and_their_variables() -> None:
     """`sam local invoke --env-vars` ignores what the template does not have."""
     given = json.loads((ROOT / "events" / "environment.json").read_text())
-    assert set(given) == set(ROTATORS)
+    assert set(given) == set(functions(TEMPLATE))
     for name, variables in given.items():
-        known = {*ROTATORS[name].environment, "AWS_ENDPOINT_URL_SECRETS_MANAGER"}
-        assert set(variables) <= known
+        declared = RESOURCES[name]["Properties"]["Environment"]["Variables"]
+        assert set(variables) <= set(declared)
+
+
+def test_names_fit_whatever_the_stack_is_called() -> None:
+    """A stack's name has up to 128 characters; what is made of it stays within each API's limit."""
+    made = Stack(None, "s" * 128, TrailLogsManagementEvents="no").resources
+    limits = {
+        ("AWS::SNS::Topic", "DisplayName"): 100,
+        ("AWS::KMS::Alias", "AliasName"): 256,
+        ("AWS::Logs::LogGroup", "LogGroupName"): 512,
+        ("AWS::Serverless::LayerVersion", "LayerName"): 140,
+        ("AWS::CloudWatch::Dashboard", "DashboardName"): 255,
+        ("AWS::CloudTrail::Trail", "TrailName"): 128,
+        ("AWS::IAM::Role", "Description"): 1000,
+        ("AWS::IAM::ManagedPolicy", "Description"): 1000,
+        ("AWS::CloudWatch::Alarm", "AlarmDescription"): 1024,
+    }
+    for (kind, name), limit in limits.items():
+        texts = [each["Properties"][name] for each in made.values() if each["Type"] == kind]
+        assert texts
+        assert max(map(len, texts)) <= limit, (kind, name)
 
 
 class TestAlarms:
@@ -151,32 +173,55 @@ class TestAlarms:
 
     @pytest.mark.parametrize("name", ALARMS)
     def test_an_alarm_is_heard_and_says_what_to_do(self, name: str) -> None:
-        """Every alarm goes to the topic, and its text names the place to look at."""
+        """Every alarm goes to the topic, and its text, within the API's limit, names the place."""
         alarm = self.ALARMS[name]
         topic = STACK.resolve({"Ref": "Topic"})
-        assert alarm["AlarmActions"] == alarm["OKActions"] == [topic]
-        assert re.search(r"\b(read|raise|Find|Check|find|names|check)\b", alarm["AlarmDescription"])
+        assert alarm["AlarmActions"] == [topic]
+        # That no secret was rotated in plaintext lately is no good news, nor bad.
+        assert alarm.get("OKActions") == (None if name == "Plaintext" else [topic])
+        assert re.search(r"\b([Rr]ead|raise|[Ff]ind|[Cc]heck|names)\b", alarm["AlarmDescription"])
+        assert len(alarm["AlarmDescription"]) <= 1024
 
-    def test_causes_are_errors_that_there_are(self) -> None:
-        """The alarms by cause name classes of the error tree, each in one alarm only."""
-        causes = [
-            cause
+    def test_every_remedy_that_needs_a_person_alarms(self) -> None:
+        """There is one alarm for each remedy of the errors, but for the one that is to wait."""
+        needed = [
+            {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
             for alarm in self.ALARMS.values()
-            for metric in alarm.get("Metrics", ())
-            for cause in re.findall(r"cause = '(\w+)'", metric["Expression"])
+            if alarm.get("MetricName") == "StepFailedByRemedy"
         ]
-        assert len(causes) == len(set(causes)) > 0
-        for cause in causes:
-            assert issubclass(getattr(errors, cause), errors.RotationError)
+        expected = [
+            {"service": SERVICE, "remedy": remedy.value} for remedy in Remedy if remedy != "wait"
+        ]
+        assert sorted(needed, key=str) == sorted(expected, key=str)
+
+    def test_the_functions_metrics_are_those_they_write(self) -> None:
+        """An alarm about a metric of the functions names one that the code counts."""
+        code = (ROOT / "shared" / "runtime.py").read_text()
+        written = set(re.findall(r'_count\("(\w+)"', code))
+        watched = {
+            alarm["MetricName"]
+            for alarm in self.ALARMS.values()
+            if {"Name": "service", "Value": SERVICE} in alarm.get("Dimensions", ())
+        }
+        assert watched == {"StepFailedByRemedy", "Plaintext"} <= written
 
     def test_the_checks_metrics_are_those_it_writes(self) -> None:
-        """There is an alarm for each finding, and it goes off too when the check does not run."""
+        """There is an alarm for each finding, which tells too when the check does not run.
+
+        An alarm begins without data, so a fresh deployment sends nothing; missing data later does.
+        """
         watched = {
-            alarm["MetricName"]: alarm["TreatMissingData"]
+            alarm["MetricName"]: (alarm["TreatMissingData"], alarm.get("InsufficientDataActions"))
             for alarm in self.ALARMS.values()
-            if alarm.get("Namespace") == NAMESPACE
+            if {"Name": "stack", "Value": STACK.name} in alarm.get("Dimensions", ())
         }
-        assert watched == dict.fromkeys((finding.value for finding in Finding), "breaching")
+        told = ("missing", [STACK.resolve({"Ref": "Topic"})])
+        assert watched == dict.fromkeys((finding.value for finding in Finding), told)
+
+    def test_metrics_have_one_namespace(self) -> None:
+        """Functions and check write where the alarms and the dashboard look."""
+        own = {alarm["Namespace"] for alarm in self.ALARMS.values()} - {"AWS/Lambda", "AWS/Events"}
+        assert own == {NAMESPACE} == {METRICS_NAMESPACE}
 
     def test_the_dashboard_is_json(self) -> None:
         """CloudWatch takes the body, and every alarm is on it."""
@@ -187,42 +232,6 @@ class TestAlarms:
             if widget["type"] == "alarm"
         )
         assert sorted(shown) == sorted(STACK.arn(name) for name in self.ALARMS)
-
-
-class TestSecrets:
-    """The secrets that the stack makes."""
-
-    STACK = Stack(
-        PostgresHost="db.example",
-        PostgresUsername="app",
-        PostgresAdministratorSecretArn="arn:aws:secretsmanager:eu-central-1:123456789012:secret:a",
-        MysqlHost="db.example",
-        MysqlUsername="app",
-        MysqlAdministratorSecretArn="arn:aws:secretsmanager:eu-central-1:123456789012:secret:a",
-    )
-
-    @pytest.mark.parametrize("engine", ["Postgres", "Mysql"])
-    def test_a_secret_is_json_that_its_rotator_takes(self, engine: str) -> None:
-        """All fields are there, the port is a number, and names are quoted."""
-        properties = self.STACK.resources[f"{engine}Secret"]["Properties"]
-        generated = properties["GenerateSecretString"]
-        value = json.loads(generated["SecretStringTemplate"])
-        assert set(value) == {"engine", "host", "port", "dbname", "username", "masterarn"}
-        assert isinstance(value["port"], int)
-        assert generated["GenerateStringKey"] == "password"
-
-    @pytest.mark.parametrize("engine", ["Postgres", "Mysql"])
-    def test_a_schedule_waits_for_all_that_it_sets_off(self, engine: str) -> None:
-        """Rotation is tested at once, so permission and policy have to stand before."""
-        schedule = self.STACK.resources[f"{engine}Schedule"]
-        assert set(schedule["DependsOn"]) == {f"{engine}Permission", f"{engine}Policy"}
-        assert schedule["Properties"]["RotateImmediatelyOnUpdate"] is False
-
-    def test_nothing_that_holds_credentials_goes_with_the_stack(self) -> None:
-        """Secrets and the key that opens them stay when the stack is deleted or changed."""
-        for name in ("PostgresSecret", "MysqlSecret", "Key"):
-            assert RESOURCES[name]["DeletionPolicy"] == "Retain"
-            assert RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
 
 
 def _statements(document: Template) -> list[Template]:

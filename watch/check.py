@@ -6,6 +6,7 @@ It reads what `ListSecrets` tells, never a secret's value.
 
 import json
 import os
+import shlex
 import time
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -24,11 +25,20 @@ if TYPE_CHECKING:
 NAMESPACE = "SecretRotation"
 
 STUCK_AFTER = timedelta(hours=6)
-"""Secrets Manager has given up its own retries by then."""
+"""Assumed: Secrets Manager has given up its own retries by then. It documents neither how often nor
+how long it repeats a rotation; where it goes on longer, this reports too early."""
 
 OVERDUE_AFTER = timedelta(hours=24)
-"""`NextRotationDate` is the latest date of the next rotation; it stays in the past when that failed
-(API reference of ListSecrets). A day leaves time for a person to have been told by other ways."""
+"""`NextRotationDate` is the latest date of the next rotation; it may lie in the past when that
+failed (API reference of DescribeSecret). A day leaves time for other ways of being told."""
+
+ROTATE = "aws secretsmanager rotate-secret --secret-id {secret}"
+RESTART = (
+    "aws secretsmanager update-secret-version-stage --secret-id {secret} "
+    "--version-stage AWSPENDING --remove-from-version-id {version} && " + ROTATE
+)
+"""Takes AWSPENDING off, then rotates: while AWSPENDING is on a version other than AWSCURRENT's,
+`RotateSecret` is an error (its API reference)."""
 
 
 class Finding(StrEnum):
@@ -38,17 +48,35 @@ class Finding(StrEnum):
     OVERDUE = "SecretsOverdue"
 
 
-ADVICE = {
-    Finding.STUCK: (
-        "A rotation was begun and not finished. Read the function's log for this secret, mend the "
-        "cause, then run `aws secretsmanager rotate-secret --secret-id <ARN>`: it goes on with the "
-        "pending version."
-    ),
-    Finding.OVERDUE: (
-        "The date of its rotation has passed. Read the function's log for this secret, mend the "
-        "cause, then run `aws secretsmanager rotate-secret --secret-id <ARN>`."
-    ),
+SAYS = {
+    Finding.STUCK: "A rotation was begun and not finished.",
+    Finding.OVERDUE: "The date of its rotation has passed.",
 }
+
+
+def advice(finding: Finding, secret: "SecretListEntryTypeDef") -> str:
+    """Say what to do about a finding, ending in a command that can be typed as it stands.
+
+    Args:
+        finding: What was found.
+        secret: About which; as `ListSecrets` gives it.
+    """
+    command, pending = ROTATE, pending_version(secret)
+    if pending is not None:
+        command = RESTART
+    blanks = {"secret": shlex.quote(secret["ARN"]), "version": pending}
+    return (
+        f"{SAYS[finding]} Read the function's log for this secret, mend the cause, then run "
+        f"`{command.format_map(blanks)}`."
+    )
+
+
+def pending_version(secret: "SecretListEntryTypeDef") -> str | None:
+    """Return the version of a rotation that is not complete: AWSPENDING apart from AWSCURRENT."""
+    for version, stages in secret.get("SecretVersionsToStages", {}).items():
+        if "AWSPENDING" in stages and "AWSCURRENT" not in stages:
+            return version
+    return None
 
 
 def findings(secret: "SecretListEntryTypeDef", now: datetime) -> set[Finding]:
@@ -63,11 +91,8 @@ def findings(secret: "SecretListEntryTypeDef", now: datetime) -> set[Finding]:
     if next_rotation is not None and next_rotation + OVERDUE_AFTER < now:
         found.add(Finding.OVERDUE)
     changed = secret.get("LastChangedDate")
-    pending = any(
-        "AWSPENDING" in stages and "AWSCURRENT" not in stages
-        for stages in secret.get("SecretVersionsToStages", {}).values()
-    )
-    if pending and changed is not None and changed + STUCK_AFTER < now:
+    pending = pending_version(secret)
+    if pending is not None and changed is not None and changed + STUCK_AFTER < now:
         found.add(Finding.STUCK)
     return found
 
@@ -75,10 +100,16 @@ def findings(secret: "SecretListEntryTypeDef", now: datetime) -> set[Finding]:
 def rotated_by(
     client: "SecretsManagerClient", functions: Collection[str]
 ) -> Iterator["SecretListEntryTypeDef"]:
-    """Yield the secrets whose rotation is on and done by one of these functions, by ARN."""
+    """Yield the secrets whose rotation is on and done by one of these functions, by ARN.
+
+    A secret that names a version or an alias of a function is not the function's to rotate (ADR 8),
+    and is among them: its rotations fail, which somebody has to hear of.
+    """
     for page in client.get_paginator("list_secrets").paginate():
         for secret in page["SecretList"]:
-            if secret.get("RotationEnabled") and secret.get("RotationLambdaARN") in functions:
+            # arn:aws:lambda:<Region>:<account>:function:<name>, then perhaps :<alias>
+            named = ":".join(secret.get("RotationLambdaARN", "").split(":")[:7])
+            if secret.get("RotationEnabled") and named in functions:
                 yield secret
 
 
@@ -86,7 +117,8 @@ def handler(_event: object, _context: "LambdaContext") -> dict[str, int]:
     """Check all secrets of the functions in WATCHED_FUNCTIONS (ARNs, with spaces between).
 
     Writes one log line for each finding and one with the metrics, in CloudWatch's embedded metric
-    format, for the dimension ``stack`` from STACK_NAME.
+    format, for the dimension ``stack`` from STACK_NAME. SECRETS_MANAGER_ENDPOINT, where it is not
+    empty, is another endpoint than the Region's.
 
     Returns:
         The metrics.
@@ -102,7 +134,7 @@ def handler(_event: object, _context: "LambdaContext") -> dict[str, int]:
             metrics[finding.value] += 1
             _write(
                 {"level": "WARNING", "secret": secret["ARN"], "finding": finding.value}
-                | {"message": ADVICE[finding]}
+                | {"message": advice(finding, secret)}
             )
     _write(_embedded(metrics, os.environ["STACK_NAME"]))
     return metrics
@@ -131,4 +163,5 @@ def _write(line: Mapping[str, object]) -> None:
 def _client() -> "SecretsManagerClient":
     """Return the one client of this execution environment."""
     config = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard"})
-    return boto3.client("secretsmanager", config=config)
+    endpoint = os.environ.get("SECRETS_MANAGER_ENDPOINT") or None
+    return boto3.client("secretsmanager", endpoint_url=endpoint, config=config)

@@ -1,5 +1,15 @@
 # Rotates a secret of yours with the functions of a stack that was deployed with SAM.
 
+terraform {
+  required_providers {
+    aws = {
+      source = "hashicorp/aws"
+      # rotate_immediately is older, but had another default before.
+      version = ">= 5.37"
+    }
+  }
+}
+
 variable "rotation_stack" {
   description = "The stack that template.yaml was deployed as"
   type        = string
@@ -11,13 +21,24 @@ variable "secret_id" {
   type        = string
 }
 
+variable "engine" {
+  description = "Which function rotates it; MariaDB and Aurora MySQL belong to Mysql"
+  type        = string
+  default     = "Postgres"
+
+  validation {
+    condition     = contains(["Postgres", "Mysql"], var.engine)
+    error_message = "Postgres or Mysql."
+  }
+}
+
 data "aws_cloudformation_stack" "rotation" {
   name = var.rotation_stack
 }
 
-resource "aws_secretsmanager_secret_rotation" "orders" {
+resource "aws_secretsmanager_secret_rotation" "this" {
   secret_id           = var.secret_id
-  rotation_lambda_arn = data.aws_cloudformation_stack.rotation.outputs["PostgresRotatorArn"]
+  rotation_lambda_arn = data.aws_cloudformation_stack.rotation.outputs["${var.engine}RotatorArn"]
   # Only tests the configuration; the first rotation is the schedule's.
   rotate_immediately = false
 

@@ -2,9 +2,10 @@
 
     make invoke FUNCTION=PostgresRotator EVENT=events/postgres-set-secret.json
 
-With AWS_ENDPOINT_URL_SECRETS_MANAGER set, the event goes to the function as it is, and whatever
-secret it names must be there. Without it, a database server and a Secrets Manager are started for
-this one invocation; the secret that the event names is made, and the steps before it are run.
+With AWS_ENDPOINT_URL_SECRETS_MANAGER or SECRETS_MANAGER_ENDPOINT set, as `make stage` says, the
+event goes to the function as it is, and whatever secret it names must be there. Without, a database
+server and a Secrets Manager are started for this one invocation; the secret that the event names is
+made, and the steps before it are run, but for the test at attaching, which has none before it.
 """
 
 import argparse
@@ -15,26 +16,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from local.lambda_runtime.functions import from_artefact, from_repository
+from local.lambda_runtime.functions import NotBuilt, from_artefact, from_repository
 from local.lambda_runtime.runtime import FunctionError, LambdaRuntime
-from local.lambda_runtime.scratch import scratch
+from local.lambda_runtime.scratch import FUNCTIONS, scratch
 from local.secretsmanager.rotation import STEPS
 from local.servers import ServerUnavailable
 from local.template import Function, functions, load
 
-ENDPOINT = "AWS_ENDPOINT_URL_SECRETS_MANAGER"
+ENDPOINTS = ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "SECRETS_MANAGER_ENDPOINT")
+ATTACH = "attach"
+"""How the name of an event ends that tests at attaching."""
+
+
+class Mistake(Exception):
+    """What was asked for cannot be done; the text says why, in one line."""
 
 
 def main() -> int:
-    """Do what the command line says; return 0 if the function returned."""
-    known = functions(load())
+    """Do what the command line says; return 0 if the function returned, 2 after a mistake."""
+    rotators = sorted(set(FUNCTIONS.values()))
     parser = argparse.ArgumentParser(prog="make invoke", description="Invoke one function.")
-    parser.add_argument("function", choices=sorted(known))
+    parser.add_argument("function", choices=rotators)
     parser.add_argument("--event", type=Path, required=True, help="a file of events/")
     parser.add_argument("--built", metavar="ARCHITECTURE", help="run what `make build` made")
     arguments = parser.parse_args()
-    function = known[arguments.function]
-    event: dict[str, Any] = json.loads(arguments.event.read_text())
+    function = functions(load())[arguments.function]
 
     def start(environment: Mapping[str, str]) -> LambdaRuntime:
         if arguments.built:
@@ -42,20 +48,59 @@ def main() -> int:
         return from_repository(function, environment)
 
     try:
-        if ENDPOINT in os.environ:
+        event = read_event(arguments.event)
+        if any(os.environ.get(name) for name in ENDPOINTS):
             with start(_own_environment(function)) as runtime:
                 return _report(runtime, event)
-        # events/mariadb-....json is for a server that the MySQL function rotates, too.
-        with scratch(arguments.event.name.partition("-")[0], start, _name_of(event)) as scene:
-            token = event["ClientRequestToken"]
-            scene.service.prepare_rotation(scene.secret, token)
+        with scratch(_server_for(arguments.event), start, _name_of(event)) as scene:
+            scene.service.prepare_rotation(scene.secret, event["ClientRequestToken"])
             event["SecretId"] = scene.secret
-            for step in STEPS[: STEPS.index(event["Step"])]:
+            attaches = arguments.event.stem.endswith(ATTACH)
+            for step in () if attaches else STEPS[: STEPS.index(event["Step"])]:
                 scene.runtime.invoke(event | {"Step": step})
             return _report(scene.runtime, event)
-    except ServerUnavailable as error:
+    except (Mistake, NotBuilt, ServerUnavailable) as error:
         print(error, file=sys.stderr)
-        return 1
+        return 2
+
+
+def read_event(path: Path) -> dict[str, Any]:
+    """Read an event of a rotation.
+
+    Raises:
+        Mistake: There is no such file, or it holds no such event.
+    """
+    try:
+        event = json.loads(path.read_text())
+    except OSError as error:
+        msg = f"{path}: {error.strerror}. The events are in events/."
+        raise Mistake(msg) from None
+    except ValueError as error:
+        msg = f"{path} is not JSON: {error}."
+        raise Mistake(msg) from None
+    for field in ("Step", "SecretId", "ClientRequestToken"):
+        if not isinstance(event, dict) or not isinstance(event.get(field), str):
+            msg = (
+                f"{path} has no {field}; a rotation's event has Step, SecretId, ClientRequestToken."
+            )
+            raise Mistake(msg)
+    if event["Step"] not in STEPS:
+        msg = f"{path}: Step is one of {', '.join(STEPS)}, not {event['Step']}."
+        raise Mistake(msg)
+    return dict(event)
+
+
+def _server_for(path: Path) -> str:
+    """Return the kind of server that an event is for: the MySQL function rotates MariaDB's, too.
+
+    Raises:
+        Mistake: The file's name does not tell.
+    """
+    kind = path.name.partition("-")[0]
+    if kind not in FUNCTIONS:
+        msg = f"{path}: a file's name begins with {', '.join(FUNCTIONS)}."
+        raise Mistake(msg)
+    return kind
 
 
 def _name_of(event: Mapping[str, Any]) -> str:

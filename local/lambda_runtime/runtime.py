@@ -8,9 +8,10 @@ import queue
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -69,7 +70,8 @@ class LambdaRuntime:
     """An execution environment that starts with its first invocation, as Lambda's do.
 
     Used as a context manager. After a timeout, a kill or a crash the next invocation starts a new
-    process, and is cold.
+    process, and is cold. It serves one invocation at a time, as Lambda's do: those of other threads
+    wait for it, where Lambda would start a second environment.
 
     Args:
         handler: Such as ``"rotators.postgres.rotator.handler"``.
@@ -81,6 +83,10 @@ class LambdaRuntime:
         timeout_seconds: After which an invocation is killed.
         name: The function's name.
         writes_bytecode: False for a built function, whose folder is read-only in Lambda.
+
+    Attributes:
+        reports: One for each invocation.
+        listener: Gets what the function has written to its log, at the end of each invocation.
     """
 
     def __init__(
@@ -106,7 +112,9 @@ class LambdaRuntime:
         self._api = RuntimeApi()
         self._process: subprocess.Popen[bytes] | None = None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __exit__)
+        self._serving = threading.Lock()
         self.reports: list[Report] = []
+        self.listener: Callable[[str], object] | None = None
 
     def __enter__(self) -> Self:
         self._api.__enter__()
@@ -125,8 +133,11 @@ class LambdaRuntime:
     @property
     def log(self) -> str:
         """What the function has written to its log so far, metrics included."""
-        self._log.seek(0)
-        return self._log.read().decode(errors="replace")
+        return self._log_from(0).decode(errors="replace")
+
+    def _log_from(self, offset: int) -> bytes:
+        # Not by seek: the function's process writes where this file stands.
+        return os.pread(self._log.fileno(), os.fstat(self._log.fileno()).st_size, offset)
 
     def kill(self) -> None:
         """End the environment at once, whatever it is doing; may be called from another thread."""
@@ -143,6 +154,15 @@ class LambdaRuntime:
             RuntimeExited: Its process ended.
             FunctionError: It raised, or could not be loaded.
         """
+        with self._serving:
+            written = os.fstat(self._log.fileno()).st_size
+            try:
+                return self._serve(event)
+            finally:
+                if self.listener:
+                    self.listener(self._log_from(written).decode(errors="replace"))
+
+    def _serve(self, event: object) -> object:
         began = time.monotonic()
         cold = self._process is None
         if cold:

@@ -31,20 +31,29 @@ class Scratch:
 
 
 def make_secret(
-    service: SecretsManagerService, server: Server, name: str, ending: str | None = None
+    service: SecretsManagerService,
+    server: Server,
+    name: str,
+    ending: str | None = None,
+    *,
+    username: str = "app",
 ) -> str:
-    """Make the user ``app`` and its secret; return its ARN, whose ending may be given."""
+    """Make a user and its secret; return its ARN, whose ending may be given."""
+    return service.create_secret(name, make_user(server, username), ending=ending)
+
+
+def make_user(server: Server, username: str) -> dict[str, str | int]:
+    """Make a user; return what its secret holds."""
     password = random_password()
-    server.create_user("app", password)
-    value = {
+    server.create_user(username, password)
+    return {
         "engine": server.engine,
         "host": server.host,
         "port": server.port,
         "dbname": server.database,
-        "username": "app",
+        "username": username,
         "password": password,
     }
-    return service.create_secret(name, value, ending=ending)
 
 
 @contextmanager

@@ -63,6 +63,9 @@ Faults
 ``keys["alias/k"] = Key(enabled=False)``  the customer's key is disabled, or its policy refuses
 ``cross_account=True``                    events carry a ``RotationToken`` that must come back
 ``test_version="copy"``                   ``RotateImmediately=False`` tests a copy of AWSCURRENT
+``cleans_up_pending=True``                AWSPENDING is taken off the version that was promoted
+``wrong_holder="InvalidRequest…"``        the other code for a wrong ``RemoveFromVersionId``
+``key_trial="placeholder"``               the trial of a key does not name the secret's ARN
 ========================================  =========================================================
 
 What is moto's and what is ours

@@ -6,10 +6,10 @@ import signal
 import sys
 from datetime import timedelta
 from importlib import import_module
-from threading import Event
-from typing import Final
+from threading import Event, Lock
+from typing import Any, Final
 
-from local.secretsmanager.rotation import Handler, Outcome
+from local.secretsmanager.rotation import Handler
 from local.secretsmanager.service import SecretsManagerService
 
 TICK_SECONDS: Final = 0.5
@@ -33,7 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
         # Before the import: a function may make its client there, and must find this endpoint.
         os.environ.update(endpoint.environment())
         try:
-            arns = [service.register(name, _imported(path)) for name, path in chosen.function]
+            arns = [
+                service.register(name, _one_at_a_time(_imported(path)))
+                for name, path in chosen.function
+            ]
         except (ImportError, AttributeError, TypeError, ValueError) as error:
             print(f"--function: {error}", file=sys.stderr)
             return 2
@@ -46,19 +49,23 @@ def main(arguments: list[str] | None = None) -> int:
         while not stopped.wait(TICK_SECONDS):
             service.advance(timedelta(0))  # what has fallen due by the real clock
             for outcome in service.outcomes[told:]:
-                print(f"# {_told(outcome)}", flush=True)
+                print(f"# {outcome}", flush=True)
                 told += 1
     return 0
 
 
-def _told(outcome: Outcome) -> str:
-    """Put an outcome in one line."""
-    end = "succeeded" if outcome.succeeded else f"failed: {outcome.error!r}"
-    last = outcome.steps[-1].step
-    return (
-        f"{outcome.arn}: {last} was the last step of attempt {outcome.attempts}, "
-        f"{len(outcome.calls)} calls, {end}"
-    )
+def _one_at_a_time(handler: Handler) -> Handler:
+    """Let a function serve one event at a time, as one execution environment of Lambda's does.
+
+    What a handler keeps in its module, such as the logger's keys, would be mixed up otherwise.
+    """
+    serving = Lock()
+
+    def serve(event: dict[str, Any], context: object) -> object:
+        with serving:
+            return handler(event, context)
+
+    return serve
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,16 +10,25 @@ import re
 import secrets
 import string
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
 from local.secretsmanager.errors import DELETED, NOT_FOUND, UNFINISHED, ServiceError
-from local.secretsmanager.keys import AWS_MANAGED, DECRYPT, GENERATE, Keys
+from local.secretsmanager.keys import AWS_MANAGED, DECRYPT, GENERATE, Keys, Trial
 from local.secretsmanager.passwords import random_password
 from local.secretsmanager.schedule import Schedule, Window
-from local.secretsmanager.versions import CURRENT, PENDING, Value, Version, Versions
+from local.secretsmanager.versions import (
+    CURRENT,
+    PENDING,
+    PREVIOUS,
+    HolderCode,
+    Value,
+    Version,
+    Versions,
+)
 
 Request = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -47,6 +56,8 @@ class Rotation:
     rules: Mapping[str, Any] = field(default_factory=dict)
     schedule: Schedule | None = None
     next_window: Window | None = None
+    # The first window since the last success whose rotation failed: its date is told until then.
+    missed: Window | None = None
     last_rotated: datetime | None = None
     # What the functions of a cross-account rotation must hand back; one for each rotation.
     tokens: dict[str, str] = field(default_factory=dict, repr=False)
@@ -88,6 +99,8 @@ class Operations:
         stale_reads: How many reads after a write still see what was before it.
         cross_account: Functions must hand the ``RotationToken`` of their rotation back.
         edit_abandons_rotation: A new AWSCURRENT from outside takes AWSPENDING off a rotation.
+        wrong_holder: The code with which a wrong RemoveFromVersionId is refused.
+        key_trial: What the trial of a key names as SecretARN.
     """
 
     def __init__(
@@ -100,6 +113,8 @@ class Operations:
         stale_reads: int = 0,
         cross_account: bool = False,
         edit_abandons_rotation: bool = True,
+        wrong_holder: HolderCode = "InvalidParameterException",
+        key_trial: Trial = "arn",
     ) -> None:
         self.region = region
         self.account = account
@@ -108,8 +123,9 @@ class Operations:
         self.stale_reads = stale_reads
         self.cross_account = cross_account
         self.edit_abandons_rotation = edit_abandons_rotation
+        self.wrong_holder = wrong_holder
         self.secrets: dict[str, Secret] = {}  # by name
-        self.keys = Keys()
+        self.keys = Keys(key_trial)
 
     # -- finding and changing a secret -----------------------------------------------------------
 
@@ -179,7 +195,10 @@ class Operations:
         rotation = secret.rotation
         if edited and rotation and rotation.schedule and "AutomaticallyAfterDays" in rotation.rules:
             # A new value from outside counts as a rotation for this kind of rule.
-            rotation.next_window = rotation.schedule.next_window(self.clock())
+            rotation.next_window, rotation.missed = (
+                rotation.schedule.next_window(self.clock()),
+                None,
+            )
         return version_id
 
     # -- values ----------------------------------------------------------------------------------
@@ -197,10 +216,11 @@ class Operations:
         if known is not None:
             return self._created_again(known, request)
         key_id = request.get("KmsKeyId")
-        self.keys.try_out(key_id)
         suffix = "".join(secrets.choice(_SUFFIX) for _ in range(6))
+        arn = f"arn:aws:secretsmanager:{self.region}:{self.account}:secret:{name}-{suffix}"
+        self.keys.try_out(key_id, arn)
         secret = Secret(
-            arn=f"arn:aws:secretsmanager:{self.region}:{self.account}:secret:{name}-{suffix}",
+            arn=arn,
             name=name,
             created=self.clock(),
             changed=self.clock(),
@@ -255,15 +275,31 @@ class Operations:
         secret = self.find(request["SecretId"])
         key_id = request.get("KmsKeyId", secret.key_id)
         if "KmsKeyId" in request:
-            self.keys.try_out(key_id)
+            self.keys.try_out(key_id, secret.arn)
         answer = {"ARN": secret.arn, "Name": secret.name}
         if _has_value(request):
             answer["VersionId"] = self.put(secret, request, [], key_id)
         # Only now: a value that was refused leaves the rest as it was, too.
+        if key_id != secret.key_id:
+            self._encrypt_anew(secret, key_id)
         secret.key_id = key_id
         secret.description = request.get("Description", secret.description)
         secret.changed = self.clock()
         return answer
+
+    def _encrypt_anew(self, secret: Secret, key_id: str | None) -> None:
+        """Encrypt with another key what the service does: three labels, where both keys allow it.
+
+        Other versions stay under the key that they have (API reference of UpdateSecret).
+        """
+        for label in (CURRENT, PENDING, PREVIOUS):
+            version = secret.versions.by_id.get(secret.versions.labels.get(label, ""))
+            if version is None or version.value is None:
+                continue
+            with suppress(ServiceError):
+                self.keys.use(version.key_id, DECRYPT, secret.arn, version.version_id)
+                self.keys.use(key_id, GENERATE, secret.arn, version.version_id)
+                secret.versions = secret.versions.encrypted_anew(label, key_id)
 
     def get_secret_value(self, request: Request) -> Answer:
         """Read the value of a version."""
@@ -306,11 +342,12 @@ class Operations:
         secret = self.find(request["SecretId"])
         label = request["VersionStage"]
         remove_from, move_to = request.get("RemoveFromVersionId"), request.get("MoveToVersionId")
-        self.write(secret, secret.versions.move(label, remove_from, move_to))
+        versions = secret.versions.move(label, remove_from, move_to, wrong_holder=self.wrong_holder)
+        self.write(secret, versions)
         return {"ARN": secret.arn, "Name": secret.name}
 
     def list_secret_version_ids(self, request: Request) -> Answer:
-        """List the versions; those without labels too where ``IncludeDeprecated``."""
+        """List the versions that have a value; without labels too where ``IncludeDeprecated``."""
         secret = self.find(request["SecretId"], deleted=True)
         versions = self.read(secret)
         entries = [
@@ -326,7 +363,8 @@ class Operations:
                 }
             )
             for version in versions.by_id.values()
-            if request.get("IncludeDeprecated", False) or versions.labels_of(version.version_id)
+            if version.value is not None
+            and (request.get("IncludeDeprecated", False) or versions.labels_of(version.version_id))
         ]
         return {"ARN": secret.arn, "Name": secret.name, **_page("Versions", entries, request)}
 
@@ -341,7 +379,9 @@ class Operations:
         tags = [{"Key": key, "Value": value} for key, value in secret.tags.items()]
         rotation: Answer = {}
         if secret.rotation is not None:
-            window = secret.rotation.next_window if secret.rotation.enabled else None
+            window = secret.rotation.missed or secret.rotation.next_window
+            if not secret.rotation.enabled:
+                window = None
             rotation = {
                 "RotationEnabled": secret.rotation.enabled,
                 "RotationLambdaARN": secret.rotation.function_arn or None,
@@ -359,7 +399,7 @@ class Operations:
                 "LastChangedDate": secret.changed,
                 "LastAccessedDate": secret.accessed,
                 "DeletedDate": secret.deleted,
-                "Tags": tags or None,
+                "Tags": tags,
                 versions_member: versions.labelled() or None,
                 "OwningService": secret.owning_service,
                 "CreatedDate": secret.created,
@@ -505,9 +545,9 @@ class Operations:
             )
         rules = request.get("RotationRules") or known.rules
         schedule = Schedule.parse(rules) if rules else None
-        window = known.next_window
+        window, missed = known.next_window, known.missed
         if rules != known.rules or window is None:
-            window = schedule.next_window(self.clock()) if schedule else None
+            window, missed = schedule.next_window(self.clock()) if schedule else None, None
         return replace(
             known,
             enabled=True,
@@ -515,6 +555,7 @@ class Operations:
             rules=rules,
             schedule=schedule,
             next_window=window,
+            missed=missed,
         )
 
     def start_rotation(self, secret: Secret, rotation: Rotation, token: str) -> bool:

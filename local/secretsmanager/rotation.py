@@ -60,6 +60,13 @@ class Outcome:
     error: BaseException | None = None
     calls: list[Request] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        end = "succeeded" if self.succeeded else f"failed: {self.error!r}"
+        return (
+            f"{self.arn}: {self.steps[-1].step} was the last step of attempt {self.attempts}, "
+            f"{len(self.calls)} calls, {end}"
+        )
+
     def check(self) -> Self:
         """Give the outcome back if the rotation succeeded.
 

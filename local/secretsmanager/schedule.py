@@ -265,11 +265,11 @@ def _week_day_parts(field: str) -> tuple[frozenset[tuple[int, int]], frozenset[i
 
 
 def _numbers(field: str, low: int, high: int, names: tuple[str, ...] = ()) -> frozenset[int]:
-    """Read one field: ``*``, ``7``, ``1-5``, ``MON``, ``0/8``, ``*/6``, and lists of these."""
+    """Read one field: ``*``, ``7``, ``1-5``, ``MON``, ``0/8``, ``*/6``, ``/6``, lists of these."""
     found: set[int] = set()
     for part in field.split(","):
         span, _, step = part.partition("/")
-        first, _, end = span.partition("-")
+        first, _, end = ("*" if step and not span else span).partition("-")
         start = low if first == "*" else _number(first, low, high, names)
         stop = _number(end, low, high, names) if end else high if step or first == "*" else start
         if stop < start:

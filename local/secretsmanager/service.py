@@ -19,7 +19,7 @@ import boto3
 from local.secretsmanager.errors import RotationFailed, ServiceError
 from local.secretsmanager.faults import Faults, Loss, OnRequest
 from local.secretsmanager.interception import INTERCEPTION
-from local.secretsmanager.keys import Keys
+from local.secretsmanager.keys import Keys, Trial
 from local.secretsmanager.log import Request, RequestLog, caller_of
 from local.secretsmanager.operations import OPERATIONS, Operations, Rotation, Secret
 from local.secretsmanager.rotation import (
@@ -37,7 +37,7 @@ from local.secretsmanager.rotation import (
     run_steps,
 )
 from local.secretsmanager.validation import validate
-from local.secretsmanager.versions import CURRENT, PENDING, Value, Version
+from local.secretsmanager.versions import CURRENT, PENDING, HolderCode, Value, Version
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -70,6 +70,12 @@ class SecretsManagerService:
         edit_abandons_rotation: A new AWSCURRENT from outside takes AWSPENDING off the version of a
             rotation that is under way (event ``RotationAbandoned``), as the user guide's page on
             CloudTrail says.
+        cleans_up_pending: After a rotation that succeeded, AWSPENDING is taken off the version that
+            was promoted. Public sources disagree about it; functions must bear both.
+        wrong_holder: The code with which a RemoveFromVersionId is refused that is not the label's
+            holder. It is not documented; functions must bear both.
+        key_trial: What the trial of a customer's key names as SecretARN when a secret is made: its
+            own, or RequestToValidateKeyAccess. Public sources disagree; policies must allow both.
 
     Attributes:
         functions: What carries out an invocation, by the function's ARN.
@@ -93,6 +99,9 @@ class SecretsManagerService:
         cross_account: bool = False,
         test_version: Literal["valueless", "copy"] = "valueless",
         edit_abandons_rotation: bool = True,
+        cleans_up_pending: bool = False,
+        wrong_holder: HolderCode = "InvalidParameterException",
+        key_trial: Trial = "arn",
     ) -> None:
         self.region = region
         self.account = account
@@ -100,6 +109,7 @@ class SecretsManagerService:
         self.retries = retries
         self.backoff = backoff
         self.test_version = test_version
+        self.cleans_up_pending = cleans_up_pending
         self.functions: dict[str, Callable[[Event], None]] = {}
         self.events: list[dict[str, Any]] = []
         self.outcomes: list[Outcome] = []
@@ -119,6 +129,8 @@ class SecretsManagerService:
             stale_reads=stale_reads,
             cross_account=cross_account,
             edit_abandons_rotation=edit_abandons_rotation,
+            wrong_holder=wrong_holder,
+            key_trial=key_trial,
         )
 
     # -- in process ------------------------------------------------------------------------------
@@ -473,7 +485,12 @@ class SecretsManagerService:
     def _rotate_secret(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Start a rotation, or its test, and answer at once (``RotateSecret``)."""
         secret = self._operations.find(request["SecretId"])
-        token = request.get("ClientRequestToken") or str(uuid4())
+        token = request.get("ClientRequestToken")
+        if not token:
+            raise ServiceError(
+                "InvalidParameterException",
+                "You must provide a ClientRequestToken value. We recommend a UUID-type value.",
+            )
         rotation = self._operations.planned_rotation(secret, request)
         self._require_function(rotation.function_arn)
         wanted = self._operations.start_rotation(secret, rotation, token)
@@ -501,7 +518,7 @@ class SecretsManagerService:
         with self._lock:
             error = steps[-1].error or _left_behind(secret)
             if secret.rotation is not None:
-                self._conclude(secret.rotation, token, succeeded=error is None)
+                self._conclude(secret, secret.rotation, token, succeeded=error is None)
             self._record("RotationFailed" if error else "RotationSucceeded", secret.arn)
             calls = [each for each in self.requests[first:] if each.made_by(invocation)]
             outcome = Outcome(secret.arn, token, steps, attempts, error is None, error, calls)
@@ -514,10 +531,13 @@ class SecretsManagerService:
             labels = secret.versions.labels
             return token in {labels.get(PENDING), labels.get(CURRENT)}
 
-    def _conclude(self, rotation: Rotation, token: str, *, succeeded: bool) -> None:
+    def _conclude(self, secret: Secret, rotation: Rotation, token: str, *, succeeded: bool) -> None:
         rotation.running = None
         if succeeded:
-            rotation.last_rotated = self.now()
+            if self.cleans_up_pending and secret.versions.labels.get(PENDING) == token:
+                cleaned = secret.versions.move(PENDING, token, None)
+                self._operations.write(secret, cleaned, settled=True)
+            rotation.last_rotated, rotation.missed = self.now(), None
             rotation.tokens.pop(token, None)
             if rotation.schedule is not None:
                 rotation.next_window = rotation.schedule.next_window(self.now())
@@ -567,6 +587,7 @@ class SecretsManagerService:
             self._ahead += max(opens - self.now(), timedelta(0))
             with self._lock:
                 if rotation.schedule is not None:
+                    rotation.missed = rotation.missed or rotation.next_window
                     rotation.next_window = rotation.schedule.next_window(opens)
                 token = secret.versions.pending()
             outcomes.append(self.rotate(secret.arn, token))

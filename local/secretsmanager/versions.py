@@ -16,7 +16,8 @@ Rule 4. *AWSCURRENT never goes away.* It can only move; and the first value ever
         labels the request names.
 Rule 5. *Whoever moves a label names its holder*, or the move is refused: of two clients that move
         the same label at the same time, one loses.
-Rule 6. *A version without a label is deprecated*, still readable by its id, and removed only when
+Rule 6. *A secret has at most 20 labels*, on all its versions together (user guide, quotas).
+Rule 7. *A version without a label is deprecated*, still readable by its id, and removed only when
         there are more than 100 versions and it is older than 24 hours.
 
 A rotation begins with a version that has a label and **no value**: reading it is
@@ -24,6 +25,9 @@ A rotation begins with a version that has a label and **no value**: reading it i
 
 :class:`Versions` is immutable; each operation gives a new one. So a reader may be handed an older
 one (reads are eventually consistent), and a refused operation cannot leave half of its effect.
+
+Not documented: the code with which Rule 5 refuses a wrong holder, which is an argument of
+:meth:`Versions.move`.
 
 Not documented, and allowed here because it is the worse of the two for a function that does it:
 moving AWSCURRENT to a version that has no value.
@@ -35,7 +39,7 @@ Sources: the API reference of ``PutSecretValue``, ``GetSecretValue`` and
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from local.secretsmanager.errors import ServiceError
 
@@ -43,9 +47,12 @@ CURRENT: Final = "AWSCURRENT"
 PENDING: Final = "AWSPENDING"
 PREVIOUS: Final = "AWSPREVIOUS"
 
-LABELS_PER_VERSION: Final = 20
+LABELS_PER_SECRET: Final = 20
 VERSIONS_KEPT: Final = 100
 KEPT_FOR: Final = timedelta(hours=24)
+
+HolderCode = Literal["InvalidParameterException", "InvalidRequestException"]
+"""With which code a wrong RemoveFromVersionId is refused. It is documented that it is, not how."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,7 @@ class Versions:
 
         Raises:
             ServiceError: ``ResourceExistsException`` where the version has another value,
-                ``LimitExceededException`` where it would have more than 20 labels.
+                ``LimitExceededException`` where the secret would have more than 20 labels.
         """
         known = self.by_id.get(version.version_id)
         if known is not None and known.value is not None:
@@ -148,7 +155,7 @@ class Versions:
         attached = dict(self.labels)
         for label in sorted(wanted, key=lambda each: (each == CURRENT, each)):
             attached = _attached(attached, label, version.version_id)
-        _limit(attached, version.version_id)
+        _limit(attached)
         by_id = {**self.by_id, version.version_id: version}
         return replace(self, by_id=by_id, labels=attached)
 
@@ -161,15 +168,28 @@ class Versions:
             labels={**self.labels, PENDING: version_id},
         )
 
-    def move(self, label: str, remove_from: str | None, move_to: str | None) -> Self:
+    def move(
+        self,
+        label: str,
+        remove_from: str | None,
+        move_to: str | None,
+        *,
+        wrong_holder: HolderCode = "InvalidParameterException",
+    ) -> Self:
         """Move a label, attach a new one, or take one off (``UpdateSecretVersionStage``).
 
         Raises:
-            ServiceError: ``InvalidParameterException`` where ``remove_from`` is not the label's
-                holder (Rule 5) or AWSCURRENT would go away (Rule 4),
-                ``ResourceNotFoundException`` where ``move_to`` is no version.
+            ServiceError: ``wrong_holder`` where ``remove_from`` is not the label's holder,
+                ``InvalidParameterException`` where it is missing (Rule 5) or AWSCURRENT would go
+                away (Rule 4), ``ResourceNotFoundException`` where ``move_to`` is no version.
         """
         holder = self.labels.get(label)
+        if remove_from is not None and remove_from != holder:
+            raise ServiceError(
+                wrong_holder,
+                f"When you move staging label {label}, if you specify RemoveFromVersionId, it must "
+                f"be set to the version that currently has the staging label {label}.",
+            )
         if refusal := _refusal(label, holder, remove_from, move_to):
             raise ServiceError("InvalidParameterException", refusal)
         if move_to is None:
@@ -181,7 +201,7 @@ class Versions:
                 f"Secrets Manager can't find the specified secret value for VersionId: {move_to}",
             )
         attached = _attached(self.labels, label, move_to)
-        _limit(attached, move_to)
+        _limit(attached)
         return replace(self, labels=attached)
 
     def concluded(self, version_id: str) -> Self:
@@ -198,8 +218,16 @@ class Versions:
         }
         return replace(self, by_id=by_id, labels=labels)
 
+    def encrypted_anew(self, label: str, key_id: str | None) -> Self:
+        """Give the version that has a label another key; without that label nothing changes."""
+        version = self.by_id.get(self.labels.get(label, ""))
+        if version is None:
+            return self
+        moved = {version.version_id: replace(version, key_id=key_id)}
+        return replace(self, by_id={**self.by_id, **moved})
+
     def purged(self, now: datetime) -> Self:
-        """Remove what Rule 6 allows: the oldest deprecated versions above 100."""
+        """Remove what Rule 7 allows: the oldest deprecated versions above 100."""
         removable = [
             each
             for each, version in self.by_id.items()
@@ -219,11 +247,11 @@ def _attached(labels: Mapping[str, str], label: str, version_id: str) -> dict[st
     return attached
 
 
-def _limit(labels: Mapping[str, str], version_id: str) -> None:
-    if list(labels.values()).count(version_id) > LABELS_PER_VERSION:
+def _limit(labels: Mapping[str, str]) -> None:
+    if len(labels) > LABELS_PER_SECRET:
         raise ServiceError(
             "LimitExceededException",
-            f"A version can have at most {LABELS_PER_VERSION} staging labels.",
+            f"A secret can have at most {LABELS_PER_SECRET} staging labels on all its versions.",
         )
 
 
@@ -233,11 +261,6 @@ def _refusal(
     """Say why a label may not be moved so; ``None`` where it may."""
     if remove_from is None and move_to is None:
         return "You must specify RemoveFromVersionId, MoveToVersionId, or both."
-    if remove_from is not None and remove_from != holder:
-        return (
-            f"When you move staging label {label}, if you specify RemoveFromVersionId, it must be "
-            f"set to the version that currently has the staging label {label}."
-        )
     if remove_from is None and holder not in (None, move_to):
         return (
             f"The parameter RemoveFromVersionId can't be empty. Staging label {label} is currently "

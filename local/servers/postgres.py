@@ -1,11 +1,8 @@
 """PostgreSQL as tests and the demo run it."""
 
 import re
-import time
 from pathlib import Path
 from typing import ClassVar
-
-from psycopg import sql
 
 from local.servers.clients import Client, Endpoint, PostgresClient
 from local.servers.server import LocalServer
@@ -25,7 +22,7 @@ _SETTINGS = {
     "dynamic_shared_memory_type": "mmap",
     "fsync": "off",
     "full_page_writes": "off",
-    "wal_level": "minimal",
+    "wal_level": "replica",  # a standby starts from nothing less
     "max_wal_senders": "0",
     "jit": "off",
     "password_encryption": "'scram-sha-256'",
@@ -103,16 +100,14 @@ class PostgresServer(LocalServer):
         return len(_REFUSED.findall(self.log_text()))
 
     def set_read_only(self, on: bool) -> None:  # noqa: FBT001 - a switch
-        """Make new sessions unable, or able again, to write (SQLSTATE 25006)."""
-        client = PostgresClient(self._client.endpoint)
-        writable = "-c default_transaction_read_only=off"
-        with client.connect(self.superuser, self.database, options=writable) as connection:
-            connection.execute(
-                sql.SQL("ALTER SYSTEM SET default_transaction_read_only = {}").format(
-                    sql.SQL("on" if on else "off")
-                )
-            )
-            connection.execute("SELECT pg_reload_conf()")
-        wanted = [("on" if on else "off",)]
-        while self.execute("SHOW default_transaction_read_only") != wanted:
-            time.sleep(0.01)
+        """Make the server a standby (without a primary), or a primary again; open sessions end.
+
+        Nothing less will do: `default_transaction_read_only` is only what a session begins with.
+        """
+        signal = self._data / "standby.signal"
+        if on:
+            signal.touch()
+            self._user.own(signal)
+        else:
+            signal.unlink(missing_ok=True)
+        self.restart()

@@ -128,7 +128,7 @@ class Server(ABC):
 
     @abstractmethod
     def set_read_only(self, on: bool) -> None:  # noqa: FBT001 - a switch
-        """Make new sessions unable, or able again, to write."""
+        """Make new sessions unable, or able again, to write; open ones may end."""
 
     @abstractmethod
     def restart(self) -> None:

@@ -1,16 +1,13 @@
 """From a host's name to an open socket, in bounded time."""
 
 import errno
-import queue
 import socket
 import struct
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import suppress
 
-from shared.errors import NameNotResolved, Unreachable
+from shared.errors import Unreachable
+from shared.network import resolve
 
 REACHING_SECONDS = 10.0
 """Longest wait for DNS; and for all addresses of a host but the last one together."""
@@ -32,7 +29,7 @@ def open_socket(host: str, port: int, seconds: float) -> socket.socket:
     """
     end = time.monotonic() + seconds
     reaching = min(seconds, REACHING_SECONDS)
-    addresses = _resolve(host, port, reaching)
+    addresses = resolve(host, port, reaching)
     share, reason = reaching / len(addresses), ""
     for place, (family, kind, protocol, _, address) in enumerate(addresses, start=1):
         left = end - time.monotonic()
@@ -48,27 +45,6 @@ def open_socket(host: str, port: int, seconds: float) -> socket.socket:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return attempt
     raise Unreachable(f"No server could be reached at {host}:{port}: {reason}.")
-
-
-def _resolve(host: str, port: int, seconds: float) -> list[tuple[Any, ...]]:
-    """Ask the system's resolver, which knows no time limit: by a thread that may be left behind."""
-    answer: queue.SimpleQueue[list[tuple[Any, ...]]] = queue.SimpleQueue()
-
-    def ask() -> None:
-        try:
-            answer.put(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
-        except (OSError, UnicodeError):  # UnicodeError: a label that is too long or empty
-            answer.put([])
-
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        addresses = answer.get(timeout=seconds)
-    except queue.Empty:
-        msg = f"The host name {host} was not resolved within {seconds:.0f} seconds."
-        raise NameNotResolved(msg) from None
-    if not addresses:
-        raise NameNotResolved(f"The host name {host} cannot be resolved.")
-    return addresses
 
 
 def why_not(failure: OSError) -> str:
@@ -102,25 +78,3 @@ def is_postgresql(opened: socket.socket, seconds: float) -> bool:
     except OSError:
         pass
     return False
-
-
-@contextmanager
-def broken_off(opened: socket.socket, seconds: float) -> Iterator[None]:
-    """End the connection if it is still at work after so long, whoever owns the socket by then.
-
-    A socket's own limit is for a single read.
-    """
-    same = opened.dup()
-
-    def end() -> None:
-        with suppress(OSError):
-            same.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        same.close()

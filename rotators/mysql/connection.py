@@ -26,7 +26,7 @@ from pymysql.connections import Connection as DriverConnection
 from pymysql.converters import conversions, escape_string
 
 from rotators.mysql import error_codes
-from rotators.mysql.addresses import broken_off, is_postgresql, open_socket, why_not
+from rotators.mysql.addresses import is_postgresql, open_socket, why_not
 from shared.deadline import Deadline
 from shared.errors import (
     AccountUnusable,
@@ -41,6 +41,7 @@ from shared.errors import (
     Unreachable,
 )
 from shared.model import Login
+from shared.network import cut_after
 from shared.tls import Trust
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def open_connection(login: Login, port: int, trust: Trust, deadline: Deadline) -
         user=login.username,
         password=login.password.encode(),
         # An administrator comes with the database of the rotated secret, and need not go there.
-        database=login.dbname if login.document.get("dbname") else None,
+        database=login.document.get("dbname") or None,
         charset="utf8mb4",
         conv=_CONVERSIONS,
         ssl=trust.context_for(login.host) if login.tls else None,
@@ -197,7 +198,7 @@ def open_connection(login: Login, port: int, trust: Trust, deadline: Deadline) -
         defer_connect=True,
     )
     try:
-        with broken_off(opened, end - time.monotonic()):
+        with cut_after(opened.fileno(), end - time.monotonic()):
             driver.connect(opened)
     except Exception as failure:  # noqa: BLE001 (a server that speaks another protocol: anything)
         opened.close()

@@ -7,6 +7,7 @@ connection is made with a trace into memory; when it fails, the trace holds the 
 ErrorResponse with its code, and shows whether authentication had succeeded before.
 """
 
+import contextlib
 import os
 import re
 import select
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from typing import IO
 
 import psycopg
-from psycopg import pq
+from psycopg import pq, sql
 from psycopg.conninfo import make_conninfo
 
 from shared.deadline import Deadline
@@ -27,7 +28,6 @@ from shared.errors import (
     DatabaseError,
     HostNameMismatch,
     LoginRefused,
-    NameNotResolved,
     PasswordNotAsked,
     PermissionDenied,
     ServerBusy,
@@ -38,6 +38,7 @@ from shared.errors import (
     Unreachable,
 )
 from shared.model import Login
+from shared.network import resolve
 from shared.tls import Trust
 
 APPLICATION_NAME = "secret-rotation"
@@ -46,10 +47,21 @@ APPLICATION_NAME = "secret-rotation"
 DEFAULT_PORT = 5432
 DEFAULT_DATABASE = "postgres"
 CONNECT_SECONDS = 10.0
-"""Longest wait for a login: a reachable server answers in well under a second."""
+"""Longest wait for a login in a hurry: a reachable server answers in well under a second."""
+CHANGE_SECONDS = 5.0
+"""What a login leaves of a longer time: enough to change a password, and to prove it."""
 
-PASSWORD_METHODS = "scram-sha-256,md5,password"  # noqa: S105 (names of methods)
-"""Authentication methods that ask for the password. Under ``trust`` a login would prove nothing."""
+PASSWORD_METHODS = "scram-sha-256,md5"  # noqa: S105 (names of methods)
+"""How a server may ask for the password.
+
+Never in clear: who answers under the host's name would learn it, and who may write the secret can
+choose the host. Not at all (``trust``) would prove nothing. MD5 stays, for verifiers that are older
+than SCRAM: what it gives away is a salted digest.
+
+Over TLS the channel is bound to SCRAM where server and verifier can (``channel_binding=prefer``):
+a server in the middle, even one whose certificate is trusted, cannot pass the login on to the real
+one. It cannot be demanded (``require``), since that would shut out every MD5 verifier.
+"""
 
 ERROR_RESPONSE = re.compile(r'^B\t\d+\tErrorResponse\t.*? C "(\w{5})"', re.MULTILINE)
 AUTHENTICATED = re.compile(r"^B\t\d+\tAuthenticationSASLFinal\t", re.MULTILINE)
@@ -61,19 +73,34 @@ VALID_UNTIL_HINT = (
     "Compare the secret with the role; an expired VALID UNTIL looks exactly the same, see "
     "pg_roles.rolvaliduntil."
 )
-PG_HBA_HINT = "Let the role in by pg_hba.conf (hostssl, scram-sha-256), for this database and host."
+IAM_HINT = "On RDS a member of rds_iam cannot log in with a password: REVOKE rds_iam FROM {user}."
+PG_HBA_HINT = (
+    "Let the role in by pg_hba.conf (hostssl, scram-sha-256), for this database and host. "
+    + IAM_HINT
+)
+CLEAR_HINT = (
+    "Let the server ask for scram-sha-256 in pg_hba.conf: no password is sent in clear. " + IAM_HINT
+)
+TRUST_HINT = "Demand the role's password in pg_hba.conf (hostssl, scram-sha-256)."
+DATABASE_HINT = "Let the role in: GRANT CONNECT ON DATABASE {database} TO {user}."
+LOGIN_HINT = "Let the role log in again: ALTER ROLE {user} LOGIN; or stop rotating its secret."
+FOREIGN_PROTOCOL_HINT = (
+    "Check `port` and `engine` in the secret: what answers there does not speak PostgreSQL."
+)
 
-ClientError = tuple[str, type[DatabaseError]]
+ClientError = tuple[str, type[DatabaseError], str | None]
 
 CLIENT_ERRORS: tuple[ClientError, ...] = (
-    ("could not translate host name", NameNotResolved),
-    ("server does not support SSL", TlsNotOffered),
-    ("certificate verify failed", CertificateUntrusted),
-    ("does not match host name", HostNameMismatch),
-    ("host name from server certificate", HostNameMismatch),
-    ("authentication method requirement", PasswordNotAsked),
-    ("SSL", TlsFailed),
-    ("certificate", TlsFailed),
+    ("server does not support SSL", TlsNotOffered, None),
+    ("certificate verify failed", CertificateUntrusted, None),
+    ("does not match host name", HostNameMismatch, None),
+    ("host name from server certificate", HostNameMismatch, None),
+    ("requested a cleartext password", PasswordNotAsked, CLEAR_HINT),
+    ("authentication method requirement", PasswordNotAsked, TRUST_HINT),
+    ("invalid response to SSL negotiation", Unreachable, FOREIGN_PROTOCOL_HINT),
+    ("expected authentication request", Unreachable, FOREIGN_PROTOCOL_HINT),
+    ("SSL", TlsFailed, None),
+    ("certificate", TlsFailed, None),
 )
 """What libpq itself says; libpq is built into psycopg's wheels without translations."""
 
@@ -93,53 +120,88 @@ class Failure:
     text: str
 
 
-def log_in(
-    login: Login, trust: Trust, deadline: Deadline
-) -> psycopg.Connection[tuple[object, ...]]:
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+def database_of(login: Login) -> str:
+    """Return the database that a login means."""
+    return login.dbname or DEFAULT_DATABASE
+
+
+def log_in(login: Login, trust: Trust, deadline: Deadline, database: str) -> Connection:
     """Open a connection in autocommit mode.
+
+    It may take what is left of the time, but for what a change needs; where little is left,
+    CONNECT_SECONDS: a server that has to wake up first is waited for. Whoever is in a hurry gives a
+    shorter deadline. Each address of the host is tried in turn; those before the last have a part
+    of CONNECT_SECONDS to be reached, so that a silent one leaves time for the others.
 
     Raises:
         LoginRefused: The server refuses this password, and only then.
         DatabaseError: Any other subclass for anything else.
     """
-    seconds = deadline.seconds(CONNECT_SECONDS, f"log in to {login.host}")
+    patience = max(CONNECT_SECONDS, deadline.remaining() - CHANGE_SECONDS)
+    seconds = deadline.seconds(patience, f"log in to {login.host}")
+    end = time.monotonic() + seconds
+    reaching = min(seconds, CONNECT_SECONDS)
+    found = resolve(login.host, login.port or DEFAULT_PORT, reaching)
+    *others, last = dict.fromkeys(str(each[4][0]) for each in found)
+    for address in others:
+        with contextlib.suppress(Unreachable):
+            reached_by = min(time.monotonic() + reaching / (len(others) + 1), end)
+            return _attempt(login, trust, address, database, (reached_by, end))
+    return _attempt(login, trust, last, database, (end, end))
+
+
+def _attempt(
+    login: Login, trust: Trust, address: str, database: str, ends: tuple[float, float]
+) -> Connection:
+    """Log in at one address; ``ends`` are when it must be reached, and when all must be done."""
     conninfo = make_conninfo(
         host=login.host,
+        hostaddr=address,
         port=login.port or DEFAULT_PORT,
         user=login.username,
         password=login.password,
-        dbname=login.dbname or DEFAULT_DATABASE,
+        dbname=database,
         application_name=APPLICATION_NAME,
         client_encoding="UTF8",
         require_auth=PASSWORD_METHODS,
+        channel_binding="prefer",
         **trust.libpq(login.host, tls=login.tls),
     )
-    with _memory_file() as trace:
+    began = time.monotonic()
+    with _trace_file() as trace:
         pgconn = pq.PGconn.connect_start(conninfo.encode())
         if pgconn.status != pq.ConnStatus.BAD:
             pgconn.trace(trace.fileno())
             pgconn.set_trace_flags(pq.Trace.SUPPRESS_TIMESTAMPS)
-        in_time = _poll(pgconn, seconds)
+        in_time = _poll(pgconn, *ends)
         if in_time and pgconn.status == pq.ConnStatus.OK:
             pgconn.untrace()
             pgconn.nonblocking = 1
-            connection = psycopg.Connection[tuple[object, ...]](pgconn)
+            connection = Connection(pgconn)
             connection.autocommit = True
+            connection.read_only = False  # whatever default_transaction_read_only says
             connection.prepare_threshold = None
             return connection
         failure = _failure(pgconn, trace)
         pgconn.finish()
     if not in_time:
-        msg = f"{_address(login)} did not complete a login within {seconds:.0f} seconds."
+        seconds = time.monotonic() - began
+        msg = (
+            f"{_address(login)} ({address}) did not complete a login within {seconds:.0f} seconds."
+        )
         raise Unreachable(msg)
-    raise error_of(failure, login)
+    raise error_of(failure, login, database)
 
 
-def _memory_file() -> IO[bytes]:
-    """Return a file that never reaches a disk (where the system can: Linux)."""
-    if hasattr(os, "memfd_create"):
+def _trace_file() -> IO[bytes]:
+    """Return a file that never reaches a disk (where the system can, and lets us)."""
+    try:
         return os.fdopen(os.memfd_create("libpq-trace"), "w+b")
-    return tempfile.TemporaryFile()
+    except (AttributeError, OSError):
+        return tempfile.TemporaryFile()
 
 
 WAITING: Mapping[int, int] = {
@@ -149,14 +211,14 @@ WAITING: Mapping[int, int] = {
 """What libpq waits for to what the kernel is asked."""
 
 
-def _poll(pgconn: pq.abc.PGconn, seconds: float) -> bool:
+def _poll(pgconn: pq.abc.PGconn, reached_by: float, end: float) -> bool:
     """Drive the login to its end; return False when time is over first."""
-    end = time.monotonic() + seconds
     # As libpq's documentation has it. Polled before the socket is connected, libpq itself would
     # wait, for minutes where a firewall drops packets.
     state: int = pq.PollingStatus.WRITING
     while pgconn.status != pq.ConnStatus.BAD and state in WAITING:
-        left = end - time.monotonic()
+        reached = pgconn.status != pq.ConnStatus.STARTED
+        left = (end if reached else reached_by) - time.monotonic()
         if left <= 0:
             return False
         poller = select.poll()
@@ -185,7 +247,7 @@ def _address(login: Login) -> str:
 SERVER_ERRORS: Mapping[str, tuple[type[DatabaseError], str | None]] = {
     "28P01": (LoginRefused, VALID_UNTIL_HINT),
     "28000": (PermissionDenied, PG_HBA_HINT),
-    "42501": (PermissionDenied, None),
+    "42501": (PermissionDenied, DATABASE_HINT),
     "3D000": (StatementFailed, "Correct `dbname` in the secret."),
     "53": (ServerBusy, None),
     "57": (ServerBusy, None),
@@ -193,7 +255,7 @@ SERVER_ERRORS: Mapping[str, tuple[type[DatabaseError], str | None]] = {
 """SQLSTATE, or its class, to our error and its hint (None for the error's own)."""
 
 
-def error_of(failure: Failure, login: Login) -> DatabaseError:
+def error_of(failure: Failure, login: Login, database: str) -> DatabaseError:
     """Return the error for a failed login; pure."""
     where = f"Login of {login.username} at {_address(login)}"
     code = failure.sqlstate
@@ -201,12 +263,22 @@ def error_of(failure: Failure, login: Login) -> DatabaseError:
         msg = f"{where} failed: {failure.text}."
         attempt = ATTEMPT.match(failure.text)
         reason = attempt[1] if attempt else failure.text
-        kind = next((kind for part, kind in CLIENT_ERRORS if part in reason), Unreachable)
-        return kind(msg)
-    msg = f"{where} was answered with SQLSTATE {code}: {failure.text}."
-    if code == "28000" and (failure.authenticated or not login.tls):
-        # Known after the password was checked: NOLOGIN. Before, without TLS: pg_hba.conf wants it.
-        kind = AccountLocked if failure.authenticated else TlsRequired
-        return kind(msg, proves_password=failure.authenticated)
-    kind, hint = SERVER_ERRORS.get(code) or SERVER_ERRORS.get(code[:2]) or (StatementFailed, None)
+        found = (each[1:] for each in CLIENT_ERRORS if each[0] in reason)
+        kind, hint = next(found, (Unreachable, None))
+    else:
+        msg = f"{where} was answered with SQLSTATE {code}: {failure.text}."
+        unknown = (StatementFailed, None)
+        kind, hint = SERVER_ERRORS.get(code) or SERVER_ERRORS.get(code[:2]) or unknown
+        if code == "28000" and failure.authenticated:
+            # Known after the password was checked: NOLOGIN.
+            kind, hint = AccountLocked, LOGIN_HINT
+        elif code == "28000" and not login.tls:
+            kind, hint = TlsRequired, None  # what pg_hba.conf wants
+    if hint is not None:
+        hint = hint.format(user=quoted(login.username), database=quoted(database))
     return kind(msg, hint=hint, proves_password=failure.authenticated)
+
+
+def quoted(name: str) -> str:
+    """Return the name of a role or database as statements have it."""
+    return sql.Identifier(name).as_string()

@@ -9,11 +9,12 @@ through membership (role attributes, settings, limits) is kept equal here.
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import sql
 
-from shared.errors import AccountMissing
+from rotators.postgres.connection import LOGIN_HINT, quoted
+from shared.errors import AccountExpired, AccountLocked, AccountMissing, DatabaseError
 from shared.session import Pair
 
 SET_OPTION_SINCE = 160_000
@@ -27,6 +28,9 @@ ATTRIBUTES: Mapping[str, tuple[str, str]] = {
     "rolbypassrls": ("BYPASSRLS", "NOBYPASSRLS"),
 }
 """Column of pg_roles to the words of ALTER ROLE."""
+
+ROLE_SETTING = "role"
+"""The setting that lets a session begin as another role."""
 
 LIST_SETTINGS = frozenset(
     {"search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"}
@@ -49,6 +53,7 @@ class Role:
 
     Attributes:
         name: Its name.
+        can_log_in: Whether it has LOGIN.
         attributes: Column of pg_roles to value, for the columns in ATTRIBUTES.
         connection_limit: -1 for none.
         valid_until: As text; None for ever.
@@ -56,6 +61,7 @@ class Role:
     """
 
     name: str
+    can_log_in: bool
     attributes: dict[str, bool]
     connection_limit: int
     valid_until: str | None
@@ -72,9 +78,10 @@ class RolePair:
         can_become_first: Whether the second may SET ROLE to the first.
         inherits_first: Whether it has the first's rights without doing so.
         has_options: Whether the server knows options of a membership.
-        other_memberships: Roles that the second was made a member of besides.
-        own_objects: Databases ("" for shared objects) where the second owns something or was
-            granted something by itself.
+        other_memberships: Roles whose rights the second was given besides.
+        owned_in: Databases ("" for shared objects) where the second owns something.
+        granted_in: Databases ("" for shared objects) where it was granted something by itself.
+        roles_of_all: Database (None for all) to the role that everybody begins with there.
     """
 
     first: Role
@@ -83,7 +90,9 @@ class RolePair:
     inherits_first: bool
     has_options: bool
     other_memberships: tuple[str, ...]
-    own_objects: tuple[str, ...]
+    owned_in: tuple[str, ...]
+    granted_in: tuple[str, ...]
+    roles_of_all: dict[str | None, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +103,16 @@ class Difference:
         right: What it is, for people.
         statements: What would mend it.
         mended_by_us: False when a DBA has to decide: the statements are then proposals.
+        setting: The setting that differs, if it is one.
+        told: The statements as people may see them, if others than ``statements``: the value of a
+            setting may be a secret.
     """
 
     right: str
     statements: tuple[sql.Composable, ...]
     mended_by_us: bool = True
+    setting: str | None = None
+    told: tuple[sql.Composable, ...] | None = None
 
 
 def read_pair(pair: Pair, run: Run, server_version: int) -> RolePair:
@@ -118,35 +132,65 @@ def read_pair(pair: Pair, run: Run, server_version: int) -> RolePair:
         pair.second,
         pair.first,
     )[0]
+    memberships = run(
+        MEMBERSHIPS_WITH_RIGHTS if has_options else MEMBERSHIPS, pair.second, pair.first
+    )
+    own = run(OWN_OBJECTS, pair.second)
     return RolePair(
         first=roles[pair.first],
         second=roles[pair.second],
         can_become_first=can_become,
         inherits_first=inherits,
         has_options=has_options,
-        other_memberships=tuple(row[0] for row in run(MEMBERSHIPS, pair.second, pair.first)),
-        own_objects=tuple(row[0] for row in run(OWN_OBJECTS, pair.second)),
+        other_memberships=tuple(row[0] for row in memberships),
+        owned_in=tuple(database for database, owns in own if owns),
+        granted_in=tuple(database for database, owns in own if not owns),
+        roles_of_all=dict(run(ROLES_OF_ALL)),
     )
 
 
-MEMBERSHIPS = """
+MEMBERSHIPS: LiteralString = """
 SELECT DISTINCT role.rolname::text FROM pg_auth_members
   JOIN pg_roles AS role ON role.oid = roleid
   JOIN pg_roles AS member ON member.oid = pg_auth_members.member
- WHERE member.rolname = %s AND role.rolname <> %s ORDER BY 1
+ WHERE member.rolname = %s AND role.rolname <> %s
 """
 
+MEMBERSHIPS_WITH_RIGHTS: LiteralString = MEMBERSHIPS + " AND (inherit_option OR set_option)"
+"""From 16 on a role gets ADMIN OPTION alone on each role that it makes: no right of that role."""
+
 OWN_OBJECTS = """
-SELECT DISTINCT coalesce(datname::text, '') FROM pg_shdepend
+SELECT DISTINCT coalesce(datname::text, ''), deptype = 'o' FROM pg_shdepend
   LEFT JOIN pg_database ON pg_database.oid = dbid
  WHERE refclassid = 'pg_authid'::regclass AND deptype IN ('o', 'a', 'r')
    AND classid <> 'pg_auth_members'::regclass
    AND refobjid = (SELECT oid FROM pg_roles WHERE rolname = %s) ORDER BY 1
 """
 
+ROLES_OF_ALL = """
+SELECT datname::text, substr(setting, 6) FROM pg_db_role_setting
+ CROSS JOIN unnest(setconfig) AS setting LEFT JOIN pg_database ON pg_database.oid = setdatabase
+ WHERE setrole = 0 AND setting LIKE 'role=%'
+"""
+
+ROLE_AT_LOGIN = """
+SELECT CASE wanted WHEN 'none' THEN first.rolname ELSE wanted END
+  FROM pg_roles AS first
+  JOIN pg_db_role_setting ON setrole IN (0, first.oid)
+  LEFT JOIN pg_database ON pg_database.oid = setdatabase
+ CROSS JOIN unnest(setconfig) AS setting CROSS JOIN substr(setting, 6) AS wanted
+  LEFT JOIN pg_roles AS target ON target.rolname = wanted
+ WHERE first.rolname = %s AND setting LIKE 'role=%%' AND (setdatabase = 0 OR datname = %s)
+   AND (wanted = 'none' OR pg_has_role(first.oid, target.oid, 'MEMBER'))
+ ORDER BY setdatabase <> 0 AND setrole <> 0 DESC, setrole <> 0 DESC, setdatabase <> 0 DESC LIMIT 1
+"""
+"""Whom a role acts as in a database, in the order of InitPostgres: what is set for the role there,
+for the role, for the database, for everybody. A role that it may not become is passed over. No row:
+it acts as itself."""
+
 ROLE = """
-SELECT rolconnlimit, nullif(rolvaliduntil, 'infinity')::text, rolsuper, rolcreatedb, rolcreaterole,
-       rolreplication, rolbypassrls
+SELECT rolcanlogin, rolconnlimit, nullif(rolvaliduntil, 'infinity')::text, rolsuper, rolcreatedb,
+       rolcreaterole, rolreplication, rolbypassrls
   FROM pg_roles WHERE rolname = %s
 """
 
@@ -161,12 +205,45 @@ def _read_role(name: str, run: Run) -> Role:
     found = run(ROLE, name)
     if not found:
         raise AccountMissing(f"There is no role {name}.")
-    limit, until, *attributes = found[0]
+    can_log_in, limit, until, *attributes = found[0]
     settings = {}
     for database, stored in run(SETTINGS, name):
         setting, _, value = stored.partition("=")
         settings[database, setting] = value
-    return Role(name, dict(zip(ATTRIBUTES, attributes, strict=True)), limit, until, settings)
+    found_attributes = dict(zip(ATTRIBUTES, attributes, strict=True))
+    return Role(name, can_log_in, found_attributes, limit, until, settings)
+
+
+def problem_of(name: str, run: Run) -> DatabaseError | None:
+    """Say what keeps a role from logging in, whatever its password; None when nothing does."""
+    found = run(PROBLEM, name)
+    if not found:
+        return AccountMissing(f"There is no role {name}.")
+    can_log_in, expired, until = found[0]
+    if not can_log_in:
+        hint = LOGIN_HINT.format(user=quoted(name))
+        return AccountLocked(f"Role {name} may not log in (NOLOGIN).", hint=hint)
+    if expired:
+        hint = f"Set a later date: ALTER ROLE {quoted(name)} VALID UNTIL 'infinity'."
+        return AccountExpired(f"Role {name} was valid until {until}.", hint=hint)
+    return None
+
+
+MISSING_RIGHTS = """
+SELECT format('ALTER ROLE %%I CREATEROLE', rolname) FROM pg_roles
+ WHERE rolname = current_user AND NOT (rolcreaterole OR rolsuper)
+UNION ALL
+SELECT format(
+         'GRANT %%I TO %%I WITH ADMIN OPTION, INHERIT FALSE, SET FALSE', rolname, current_user)
+  FROM pg_roles
+ WHERE rolname = ANY(%s) AND NOT pg_has_role(oid, 'MEMBER WITH ADMIN OPTION')
+   AND current_setting('server_version_num')::int >= 160000
+"""
+"""The statements that let the session's role make roles, and alter these."""
+
+PROBLEM = """
+SELECT rolcanlogin, rolvaliduntil < now(), rolvaliduntil::text FROM pg_roles WHERE rolname = %s
+"""
 
 
 def compare(pair: RolePair) -> list[Difference]:
@@ -174,7 +251,7 @@ def compare(pair: RolePair) -> list[Difference]:
     return [
         *_membership(pair),
         *_attributes(pair.first, pair.second),
-        *_settings(pair.first, pair.second),
+        *_settings(pair),
         *_own_rights(pair),
     ]
 
@@ -198,6 +275,9 @@ def _attributes(first: Role, second: Role) -> Iterator[Difference]:
             word = yes if first.attributes[column] else no
             statement = sql.SQL("ALTER ROLE {} ").format(role) + sql.SQL(word)
             yield Difference(f"attribute {word} of {first.name}", (statement,))
+    if second.can_log_in and not first.can_log_in:
+        statement = sql.SQL("ALTER ROLE {} NOLOGIN").format(role)
+        yield Difference(f"NOLOGIN of {first.name}", (statement,), mended_by_us=False)
     if first.connection_limit != second.connection_limit:
         limit = sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(
             role, sql.Literal(first.connection_limit)
@@ -210,32 +290,44 @@ def _attributes(first: Role, second: Role) -> Iterator[Difference]:
         yield Difference(f"VALID UNTIL of {first.name}", (until,))
 
 
-def wanted_settings(first: Role) -> Settings:
+def wanted_settings(pair: RolePair) -> Settings:
     """Return what the second role's settings must be: the first's, and acting as the first.
 
-    Where the first itself acts as another role (an owner, say), so does the second.
+    Where the first itself acts as another role (an owner, say), so does the second; also where a
+    database lets everybody act as one, since what is set for a role would come before it.
     """
-    return {(None, "role"): first.name, **first.settings}
+    first = pair.first
+    wanted = {(None, ROLE_SETTING): first.name, **first.settings}
+    if (None, ROLE_SETTING) not in first.settings:
+        of_all = {(where, ROLE_SETTING): role for where, role in pair.roles_of_all.items()}
+        wanted |= {key: role for key, role in of_all.items() if key not in first.settings}
+    itself = {key for key, value in wanted.items() if key[1] == ROLE_SETTING and value == "none"}
+    return wanted | dict.fromkeys(itself, first.name)
 
 
-def _settings(first: Role, second: Role) -> Iterator[Difference]:
-    wanted = wanted_settings(first)
+def _settings(pair: RolePair) -> Iterator[Difference]:
+    first, second = pair.first, pair.second
+    wanted = wanted_settings(pair)
     for key in sorted(wanted.keys() | second.settings.keys(), key=str):
         database, name = key
         if wanted.get(key) == second.settings.get(key):
             continue
         where = f" in database {database}" if database else ""
+        alter = sql.SQL("ALTER ROLE {} ").format(sql.Identifier(second.name))
+        if database:
+            alter += sql.SQL("IN DATABASE {} ").format(sql.Identifier(database))
+        value, setting = wanted.get(key), sql.Identifier(*name.split("."))
         yield Difference(
             f"setting {name} of {first.name}{where}",
-            tuple(_set(second.name, database, name, wanted.get(key))),
+            tuple(_set(alter, name, setting, value)),
+            setting=name,
+            told=None if value is None else (alter + sql.SQL("SET {} = ...").format(setting),),
         )
 
 
-def _set(role: str, database: str | None, name: str, value: str | None) -> Iterator[sql.Composable]:
-    alter = sql.SQL("ALTER ROLE {} ").format(sql.Identifier(role))
-    if database:
-        alter += sql.SQL("IN DATABASE {} ").format(sql.Identifier(database))
-    setting = sql.Identifier(*name.split("."))
+def _set(
+    alter: sql.Composable, name: str, setting: sql.Identifier, value: str | None
+) -> Iterator[sql.Composable]:
     if value is None:
         yield alter + sql.SQL("RESET {}").format(setting)
     elif name in LIST_SETTINGS:
@@ -257,12 +349,20 @@ def _own_rights(pair: RolePair) -> Iterator[Difference]:
         yield Difference(
             f"{pair.second.name} itself is a member of {role}", (grant, revoke), mended_by_us=False
         )
-    for database in pair.own_objects:
-        where = f"in database {database}" if database else "on shared objects"
+    for database in pair.owned_in:
         reassign = sql.SQL("REASSIGN OWNED BY {} TO {}").format(second, first)
-        drop = sql.SQL("DROP OWNED BY {}").format(second)
-        yield Difference(
-            f"{pair.second.name} itself owns or was granted something {where}",
-            (reassign, drop),
-            mended_by_us=False,
-        )
+        right = f"{pair.second.name} itself owns something {_place(database)}"
+        yield Difference(right, (reassign,), mended_by_us=False)
+
+
+def useless(pair: RolePair) -> list[Difference]:
+    """List what the second was granted by itself: its sessions act as the first, so it is idle."""
+    drop = sql.SQL("DROP OWNED BY {}").format(sql.Identifier(pair.second.name))
+    return [
+        Difference(f"{pair.second.name} itself was granted something {_place(database)}", (drop,))
+        for database in pair.granted_in
+    ]
+
+
+def _place(database: str) -> str:
+    return f"in database {database}" if database else "on shared objects"

@@ -2,9 +2,10 @@
 
 from typing import ClassVar
 
-from rotators.postgres.connection import DEFAULT_PORT, log_in
+from rotators.postgres.connection import DEFAULT_DATABASE, DEFAULT_PORT, database_of, log_in
 from rotators.postgres.session import PostgresSession
 from shared.deadline import Deadline
+from shared.errors import PermissionDenied, StatementFailed
 from shared.model import Login
 from shared.passwords import Profile
 from shared.rotator import Rotator
@@ -29,8 +30,22 @@ class PostgresRotator(Rotator):
         return len(username.encode())
 
     def connect(self, login: Login, deadline: Deadline) -> PostgresSession:
-        """Log in; see :meth:`shared.rotator.Rotator.connect`."""
-        return PostgresSession(log_in(login, self.trust, deadline), login.username, deadline)
+        """Log in; see :meth:`shared.rotator.Rotator.connect`.
+
+        An administrator without a database of his own comes to the rotated secret's, as that
+        secret's user does: there lies the lock (see :meth:`PostgresSession.lock`). One who may not
+        go there works from ``postgres``: roles belong to all databases alike.
+        """
+        database = database_of(login)
+        # A user's own: an administrator's login alone can mean another database than its secret.
+        own = str(login.document.get("dbname") or DEFAULT_DATABASE)
+        try:
+            connection = log_in(login, self.trust, deadline, database)
+        except (PermissionDenied, StatementFailed):
+            if own == database:
+                raise
+            connection = log_in(login, self.trust, deadline, own)
+        return PostgresSession(connection, login.username, deadline, database)
 
 
 handler = handler_for(PostgresRotator)

@@ -6,22 +6,29 @@ also when the statement fails.
 
 import contextlib
 import hashlib
-import os
-import socket
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
 
-from rotators.postgres.roles import Difference, RolePair, compare, mark, read_pair
+from rotators.postgres.connection import Connection
+from rotators.postgres.roles import (
+    MISSING_RIGHTS,
+    ROLE_AT_LOGIN,
+    Difference,
+    RolePair,
+    compare,
+    mark,
+    problem_of,
+    read_pair,
+    useless,
+)
 from shared.deadline import Deadline
 from shared.errors import (
-    AccountExpired,
-    AccountLocked,
     AccountMissing,
+    CapabilityMissing,
     DatabaseError,
     LockTimeout,
     PasswordRejected,
@@ -32,6 +39,7 @@ from shared.errors import (
     StatementFailed,
     Unreachable,
 )
+from shared.network import cut_after
 from shared.session import Lock, Ownership, Pair, Session
 
 TRANSACTION_SECONDS = 15.0
@@ -46,7 +54,20 @@ IDLE_TIMEOUT_SINCE = 140_000
 ALGORITHM = b"scram-sha-256"
 """Named, since libpq would follow the server's ``password_encryption`` otherwise: md5, perhaps."""
 
+KEEPALIVES = 3
+"""Unanswered ones after which the server's TCP gives a connection up."""
+
+SET_GRANTED_SINCE = 150_000
+"""The first version that can grant SET on a parameter."""
+
+POOLER_HINT = "Let `host` and `port` in the secret name the database itself, not the pooler."
+MORE_POWERFUL = "A more powerful role runs: "
+
+MOST_SHOWN = 5
+"""Longest list of differences in a message."""
+
 ERRORS_BY_SQLSTATE: dict[str, type[DatabaseError]] = {
+    "0A000": ServerReadOnly,  # what a standby answers to BEGIN READ WRITE
     "25006": ServerReadOnly,
     "42501": PermissionDenied,
     "42704": AccountMissing,
@@ -67,30 +88,42 @@ class PostgresSession(Session):
         connection: Open and in autocommit mode.
         username: Whose session it is.
         deadline: Bounds every statement.
+        database: The rotated secret's, whichever the connection is in.
     """
 
     def __init__(
-        self,
-        connection: psycopg.Connection[tuple[object, ...]],
-        username: str,
-        deadline: Deadline,
+        self, connection: Connection, username: str, deadline: Deadline, database: str
     ) -> None:
         self._connection = connection
         self._username = username
         self._deadline = deadline
+        self._database = database
+        self._remarks: list[str] = []
 
     def close(self) -> None:
         """End the session; its advisory lock goes with it."""
         with contextlib.suppress(psycopg.Error):
             self._connection.close()
 
+    def acts_as(self) -> str | None:
+        """Ask for ``current_user``; see :meth:`shared.session.Session.acts_as`."""
+        with self._in_time(self._deadline.seconds(TRANSACTION_SECONDS, "run a statement")):
+            return str(self._run("SELECT current_user")[0][0])
+
     def lock(self, name: str, seconds: float) -> Lock:
         """Take an advisory lock of this database; see :meth:`shared.session.Session.lock`.
 
-        Advisory locks do not hold behind a pooler in transaction mode: use the database's address.
+        The lock keeps out sessions of the same database only. All sessions of a secret come to the
+        database that the secret names, the administrator's too. One whose own secret names another,
+        or who may not go there, locks elsewhere: his sessions keep each other out, not the user's.
+
         A function whose network goes away cannot give its lock back: the server does when the
         function's time is over. Without that it would wait for TCP, two hours by default, and
-        every retry would wait for it (PostgreSQL 12 and 13 do not have the setting).
+        every retry would wait for it.
+
+        Raises:
+            CapabilityMissing: A pooler answers, behind which the lock may not hold.
+            LockTimeout: As :meth:`shared.session.Session.lock` says.
         """
         key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
         with self._in_time(self._deadline.seconds(seconds, "take the lock")):
@@ -101,39 +134,53 @@ class PostgresSession(Session):
         return Lock.AFTER_WAITING
 
     def _try_lock(self, key: int) -> bool:
-        """Try to take the lock, and say until when at most it may be held: in one round trip."""
-        if self._connection.info.server_version < IDLE_TIMEOUT_SINCE:
-            return bool(self._run("SELECT pg_catalog.pg_try_advisory_lock(%s)", key)[0][0])
-        milliseconds = str(int(self._deadline.remaining() * 1000) + 1000)
-        ((_, taken),) = self._run(
-            "SELECT pg_catalog.set_config('idle_session_timeout', %s, false),"
-            " pg_catalog.pg_try_advisory_lock(%s)",
-            milliseconds,
-            key,
+        """Try to take the lock, and say until when at most it may be held: in one round trip.
+
+        A pooler gives its clients process ids of its own making: where the server's differs,
+        nothing is done.
+        """
+        seconds = int(self._deadline.remaining()) + 1
+        ends = {"idle_in_transaction_session_timeout": seconds * 1000}
+        if self._connection.info.server_version >= IDLE_TIMEOUT_SINCE:
+            ends["idle_session_timeout"] = seconds * 1000
+        else:
+            # The server's TCP notices that nobody is there any more.
+            probe = max(1, seconds // (KEEPALIVES + 1))
+            ends["tcp_user_timeout"] = seconds * 1000
+            ends["tcp_keepalives_idle"] = ends["tcp_keepalives_interval"] = probe
+            ends["tcp_keepalives_count"] = KEEPALIVES
+        settings = sql.SQL(", ").join(
+            sql.SQL("pg_catalog.set_config({}, {}, false)").format(setting, str(value))
+            for setting, value in ends.items()
         )
-        return bool(taken)
+        rows = self._run(
+            sql.SQL(
+                "SELECT pg_catalog.pg_try_advisory_lock({}), {}"
+                " WHERE pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) {}"
+            ).format(key, settings, self._connection.info.backend_pid)
+        )
+        if not rows:
+            msg = (
+                f"A pooler answers for the database of {self._username}: no lock would hold there."
+            )
+            raise CapabilityMissing(msg, hint=POOLER_HINT)
+        return bool(rows[0][0])
 
     def change_password(self, username: str, password: str) -> None:
-        """Set the password; see :meth:`shared.session.Session.change_password`."""
-        with self._transaction():
+        """Set the password; see :meth:`shared.session.Session.change_password`.
+
+        Raises:
+            PermissionDenied: With the statement that gives the session's user the right, where the
+                catalogues show what is missing.
+        """
+        own = username == self._username
+        with self._explained(username), self._transaction(as_itself=own):
             self._set_password(username, password)
 
     def account_problem(self, username: str) -> DatabaseError | None:
         """Look at the role; see :meth:`shared.session.Session.account_problem`."""
         with self._transaction():
-            rows = self._run(
-                "SELECT rolcanlogin, rolvaliduntil < now(), rolvaliduntil::text"
-                " FROM pg_roles WHERE rolname = %s",
-                username,
-            )
-        if not rows:
-            return AccountMissing(f"There is no role {username}.")
-        can_log_in, expired, until = rows[0]
-        if not can_log_in:
-            return AccountLocked(f"Role {username} may not log in (NOLOGIN).")
-        if expired:
-            return AccountExpired(f"Role {username} was valid until {until}.")
-        return None
+            return problem_of(username, self._run)
 
     # SecondUser
 
@@ -151,19 +198,45 @@ class PostgresSession(Session):
         with self._transaction():
             self._run(_comment(pair))
 
-    def sessions_of(self, username: str) -> int | None:
-        """Not looked at yet."""
-        del username
-        return None
+    def sessions_of(self, username: str) -> int:
+        """Count the user's sessions, in all databases, but for this one.
 
-    def should_act_as(self, username: str, pair: Pair) -> str | None:
-        """Not looked at yet."""
-        del username, pair
-        return None
+        Whose a session is, pg_stat_activity shows to everybody.
+        """
+        with self._transaction():
+            ((count,),) = self._run(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE usename = %s AND pid <> pg_backend_pid()",
+                username,
+            )
+        return int(count)
+
+    def should_act_as(self, username: str, pair: Pair) -> str:
+        """Read whom the first user acts as; see :meth:`shared.session.SecondUser.should_act_as`.
+
+        In the database of the rotated secret, whichever this session is in.
+        """
+        del username  # the second user does as the first does
+        with self._transaction():
+            rows = self._run(ROLE_AT_LOGIN, pair.first, self._database)
+        return str(rows[0][0]) if rows else pair.first
+
+    def remarks(self) -> list[str]:
+        """Return what the last comparison found; see :meth:`shared.session.Session.remarks`."""
+        return self._remarks
 
     def prepare(self, idle: str, password: str, pair: Pair, *, rights: bool) -> None:
-        """Set the password and make the pair equal, in one transaction."""
-        with self._transaction():
+        """Set the password and make the pair equal, in one transaction.
+
+        Raises:
+            AccountLocked, AccountExpired: The first user may not log in, and so must the second
+                not: a DBA's lock is not gone round.
+        """
+        with self._explained(pair.first, pair.second), self._transaction():
+            if rights:
+                problem = problem_of(pair.first, self._run)
+                if problem is not None:
+                    raise problem
             if rights and self._ownership(pair) is Ownership.MISSING:
                 self._create(pair, password)
             else:
@@ -178,7 +251,7 @@ class PostgresSession(Session):
         """
         del idle
         with self._transaction():
-            return [self._describe(found) for found in compare(self._read(pair))]
+            return shortened(self._describe(found) for found in compare(self._read(pair)))
 
     def _ownership(self, pair: Pair) -> Ownership:
         rows = self._run(
@@ -199,18 +272,14 @@ class PostgresSession(Session):
         try:
             self._run(create)
         except PermissionDenied as denied:
-            grant = sql.SQL("GRANT {} TO {} WITH ADMIN OPTION").format(
-                sql.Identifier(pair.first), sql.Identifier(self._username)
-            )
-            msg = f"{self._username} may not make {pair.second} a member of {pair.first}."
-            hint = f"A more powerful role runs: {self._text(grant)}; ({denied.message})"
-            raise RightsDiffer(msg, hint=hint) from None
+            msg = f"{self._username} may not make {pair.second} a member of {pair.first}"
+            raise RightsDiffer(f"{msg}: {denied.message}") from None
         self._run(_comment(pair))
 
     def _make_equal(self, pair: Pair) -> None:
         """Run the statements that mend what differs; refuse what no statement of ours mends."""
         found = compare(self._read(pair))
-        beyond_us = [self._describe(each) for each in found if not each.mended_by_us]
+        beyond_us = shortened(self._describe(each) for each in found if not each.mended_by_us)
         if beyond_us:
             msg = f"{pair.first} and {pair.second} differ: {'; '.join(beyond_us)}."
             raise RightsDiffer(msg)
@@ -218,22 +287,57 @@ class PostgresSession(Session):
             try:
                 for statement in each.statements:
                     self._run(statement)
-            except PermissionDenied as denied:
-                msg = f"{self._username} may not pass this on: {self._describe(each)}."
-                raise RightsDiffer(msg, hint=f"{RightsDiffer.hint} ({denied.message})") from None
+            except (PermissionDenied, PasswordRejected) as refused:
+                # "Invalid value" would quote the setting's.
+                why = f" ({refused.message})" if isinstance(refused, PermissionDenied) else ""
+                msg = f"{self._username} may not pass this on: {self._describe(each)}.{why}"
+                raise RightsDiffer(msg, hint=self._grant_of(each)) from None
+
+    def _grant_of(self, difference: Difference) -> str | None:
+        """Return the hint for a setting that somebody may not set; None for the error's own."""
+        parameter = difference.setting
+        if parameter is None or self._connection.info.server_version < SET_GRANTED_SINCE:
+            return None
+        grant = sql.SQL("GRANT SET ON PARAMETER {} TO {}").format(
+            sql.Identifier(*parameter.split(".")), sql.Identifier(self._username)
+        )
+        return f"{MORE_POWERFUL}{self._text(grant)}"
 
     def _read(self, pair: Pair) -> RolePair:
-        return read_pair(pair, self._run, self._connection.info.server_version)
+        found = read_pair(pair, self._run, self._connection.info.server_version)
+        self._remarks = shortened(self._describe(each) for each in useless(found))
+        return found
 
     def _describe(self, difference: Difference) -> str:
-        statements = "; ".join(self._text(each) for each in difference.statements)
+        statements = "; ".join(
+            self._text(each) for each in difference.told or difference.statements
+        )
         return f"{difference.right} ({statements})"
+
+    @contextmanager
+    def _explained(self, *usernames: str) -> Iterator[None]:
+        """Let an error for want of a right say which statement gives it."""
+        try:
+            yield
+        except (PermissionDenied, RightsDiffer) as denied:
+            missing: list[str] = []
+            if self._username not in usernames:
+                with contextlib.suppress(DatabaseError), self._transaction():
+                    missing = [row[0] for row in self._run(MISSING_RIGHTS, list(usernames))]
+            if not missing:
+                raise
+            hint = f"{MORE_POWERFUL}{'; '.join(missing)}"
+            raise type(denied)(denied.message, hint=hint) from None
 
     def _set_password(self, username: str, password: str) -> None:
         alter = sql.SQL("ALTER ROLE {} PASSWORD {}").format(
             sql.Identifier(username), sql.Literal(self._verifier(username, password))
         )
-        self._run(alter)
+        try:
+            self._run(alter)
+        except PermissionDenied as denied:
+            msg = f"{self._username} may not set the password of {username}: {denied.message}"
+            raise PermissionDenied(msg) from None
 
     def _verifier(self, username: str, password: str) -> str:
         encrypted = self._connection.pgconn.encrypt_password(
@@ -247,13 +351,17 @@ class PostgresSession(Session):
     # Statements
 
     @contextmanager
-    def _transaction(self, seconds: float = TRANSACTION_SECONDS) -> Iterator[None]:
-        """Begin, with the session's own user and bounded waits; commit, or roll everything back.
+    def _transaction(
+        self, seconds: float = TRANSACTION_SECONDS, *, as_itself: bool = False
+    ) -> Iterator[None]:
+        """Begin, with bounded waits; commit, or roll everything back.
 
         The second user of a pair acts as the first (``ALTER ROLE ... SET role``): to change its own
-        password it has to be itself again. Everything is local to the transaction, so that a pooler
-        hands nothing of it on. Functions are called by their full names where ``search_path`` is
-        not ours yet: a database's owner can set it for all who come there, administrators too.
+        password it has to be itself again (``as_itself``). An administrator keeps the role that he
+        acts as, so that what he makes belongs to both of *his* pair; but not one that cannot make
+        roles, such as the owner that a database lets everybody act as. Everything is local to the
+        transaction. Functions are called by their full names where ``search_path`` is not ours yet:
+        a database's owner can set it for all who come there, administrators too.
         """
         seconds = self._deadline.seconds(seconds, "run a statement")
         lock, statement = (
@@ -261,12 +369,15 @@ class PostgresSession(Session):
         )
         with self._in_time(seconds), self._connection.transaction():
             self._run(
-                "SELECT pg_catalog.set_config('role', 'none', true),"
-                " pg_catalog.set_config('search_path', 'pg_catalog', true),"
+                "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true),"
                 " pg_catalog.set_config('statement_timeout', %s, true),"
-                " pg_catalog.set_config('lock_timeout', %s, true)",
+                " pg_catalog.set_config('lock_timeout', %s, true),"
+                " CASE WHEN %s OR NOT (rolcreaterole OR rolsuper)"
+                "  THEN pg_catalog.set_config('role', 'none', true) END"
+                " FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) current_user",
                 statement,
                 lock,
+                as_itself,
             )
             yield
 
@@ -274,7 +385,7 @@ class PostgresSession(Session):
     def _in_time(self, seconds: float) -> Iterator[None]:
         """Cut the connection when the server, or the way to it, is silent for too long."""
         try:
-            with Watchdog(self._connection.fileno(), seconds):
+            with cut_after(self._connection.fileno(), seconds):
                 yield
         except psycopg.Error as error:
             # Raised by BEGIN, COMMIT or ROLLBACK themselves, or the connection was closed before.
@@ -296,39 +407,19 @@ class PostgresSession(Session):
         if code is None:
             return Unreachable("The database stopped answering in the middle of a session.")
         msg = f"The database answered SQLSTATE {code}: {error.diag.message_primary}."
+        if code == "42501" and error.diag.message_detail:
+            msg += f" {error.diag.message_detail}"
         return ERRORS_BY_SQLSTATE.get(code, StatementFailed)(msg)
+
+
+def shortened(found: Iterable[str]) -> list[str]:
+    """Return what fits into a message, and how many more there are."""
+    lines = list(found)
+    more = len(lines) - MOST_SHOWN
+    return lines if more <= 1 else [*lines[:MOST_SHOWN], f"and {more} more"]
 
 
 def _comment(pair: Pair) -> sql.Composed:
     return sql.SQL("COMMENT ON ROLE {} IS {}").format(
         sql.Identifier(pair.second), sql.Literal(mark(pair))
     )
-
-
-class Watchdog:
-    """Cuts a connection whose server has fallen silent.
-
-    A statement's timeout is kept by the server; where the network swallows packets, nobody would
-    end the wait before Lambda kills the function.
-
-    Args:
-        descriptor: The connection's socket.
-        seconds: After which it is cut, unless the ``with`` block has ended.
-    """
-
-    def __init__(self, descriptor: int, seconds: float) -> None:
-        # A descriptor of our own: the connection may close its one while the timer fires.
-        self._socket = socket.socket(fileno=os.dup(descriptor))
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
-
-    def __enter__(self) -> None:
-        self._timer.start()
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._timer.cancel()
-        self._socket.close()
-
-    def _cut(self) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)

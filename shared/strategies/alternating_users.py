@@ -41,6 +41,7 @@ class AlternatingUsers(Strategy):
 
             def prove() -> None:
                 _require_equal(attempt, keeper, pair)
+                rotation.facts.remarks = session.remarks() or None
                 acts_as = keeper.should_act_as(pending.username, pair) if managed else None
                 self.prove(hold, acts_as=acts_as)
 

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import ClassVar
 
-from shared.holding import holding
+from shared.holding import Hold, holding
 from shared.rotation import Attempt, Rotation
 from shared.session import Session, TwoPasswords
 from shared.settings import StrategyName
@@ -35,17 +35,19 @@ class DualPassword(Strategy):
                 return
             known = hold.current() if found is None else found.login
             self.look_at_readers(hold, known)
-            add = holder.set_both if found is None else partial(_add_own, holder)
+            add = holder.set_both if found is None else partial(_add_own, hold, holder)
             change = partial(add, pending.username, pending.password, known.password)
             hold.set_and_prove(change, partial(self.prove, hold))
 
 
-def _add_own(holder: TwoPasswords, username: str, new: str, old: str) -> None:
+def _add_own(hold: Hold, holder: TwoPasswords, username: str, new: str, old: str) -> None:
     """Put ``new`` before ``old``, in one statement where ``old`` is the first now.
 
-    It is not where an earlier attempt has put its own in front.
+    It is not where an earlier attempt has put its own in front; or an operator, whose edit an old
+    reading does not show: to go on would evict what he has set.
     """
     if not holder.add_password(new, old):
+        hold.require_current()
         holder.set_both(username, new, old)
 
 

@@ -78,7 +78,7 @@ class Search:
                 self.skipped.append(f"ROTATION_REFUSED_LOGINS allows {len(self.refused)} refusals")
                 break
             try:
-                session = self.databases.connect(self.rotation, login)
+                session = self.databases.open(self.rotation, login)
             except LoginRefused as refused:
                 self.refused.append(login.password)
                 self.last = refused

@@ -77,7 +77,7 @@ class Strategy(ABC):
     def _session_of(self, rotation: Rotation, attempt: Attempt) -> Session:
         """Log in as the pending user, or as the administrator where that user may have no more."""
         try:
-            return self.databases.connect(rotation, attempt.pending)
+            return self.databases.open(rotation, attempt.pending)
         except ServerBusy as busy:
             if not busy.proves_password or attempt.pending.administrator_arn is None:
                 raise

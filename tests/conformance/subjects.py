@@ -15,11 +15,21 @@ QUICK = frozenset(
         Subject("mariadb", "alternating-users", administrator=True),
     }
 )
-"""Every engine and every strategy; what else there is runs in `make test-all`."""
+"""Every engine and every strategy; what else there is runs in `make test-sample`."""
+
+
+SPARSE, DENSE = 20, 10
+"""Of the quick ones every twentieth boundary: what `make test` has time for. Of the others every
+tenth, beginning with another one for each; `make test-matrix` takes all of all."""
+
+
+def every(subject: Subject) -> int:
+    """Return of how many boundaries a sample takes one."""
+    return SPARSE if subject in QUICK else DENSE
 
 
 def with_subjects(subjects: Iterable[Subject] = SUBJECTS) -> pytest.MarkDecorator:
-    """Parametrise a test with subjects, those that are not quick being marked as a matrix."""
+    """Parametrise a test with subjects, those that are not quick for `make test-sample`."""
     return pytest.mark.parametrize(
         "subject",
         [

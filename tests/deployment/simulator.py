@@ -15,6 +15,11 @@ ENCRYPTION_CONTEXT = ("kms:EncryptionContext:", "aws:RequestTag/EncryptionContex
 policies alike, these keys take the name of one that is open after a slash, and of the same type."""
 
 
+ANY_RESOURCE = (':*/*"', ':*"')
+"""The simulator compares what stands before the first slash letter by letter; IAM lets a wildcard
+stand for it, as the Lambda guide's own example for network interfaces has it."""
+
+
 class Simulator:
     """One process of the simulator, for many questions; used as a context manager.
 
@@ -80,7 +85,8 @@ class Simulator:
             question["resourcePolicy"] = resource_policy
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(question).replace(*ENCRYPTION_CONTEXT) + "\n")
+        asked = json.dumps(question).replace(*ENCRYPTION_CONTEXT).replace(*ANY_RESOURCE)
+        self._process.stdin.write(asked + "\n")
         self._process.stdin.flush()
         answer = json.loads(self._process.stdout.readline())
         assert "error" not in answer, answer

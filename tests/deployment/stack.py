@@ -23,7 +23,6 @@ _ATTRIBUTES = {
 }
 _REFERENCES = {
     "AWS::SNS::Topic": "arn:aws:sns:{region}:{account}:{name}",
-    "AWS::SecretsManager::Secret": "arn:aws:secretsmanager:{region}:{account}:secret:{name}-AbCdEf",
     "AWS::KMS::Key": "{uuid}",
 }
 
@@ -89,7 +88,7 @@ class Stack:
             resource["Properties"]["PolicyDocument"]
             for resource in self.resources.values()
             if resource["Type"] == "AWS::IAM::ManagedPolicy"
-            and self.resolve({"Ref": role}) in resource["Properties"]["Roles"]
+            and self.resolve({"Ref": role}) in resource["Properties"].get("Roles", ())
         ]
         return own + attached
 
@@ -118,8 +117,6 @@ class Stack:
     def _resource(self, resource: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "Type": resource["Type"],
-            "DependsOn": resource.get("DependsOn", []),
-            "DeletionPolicy": resource.get("DeletionPolicy", "Delete"),
             "Properties": self.resolve(resource.get("Properties", {})),
         }
 
@@ -179,10 +176,6 @@ class Stack:
     def _join(self, argument: list[Any]) -> str:
         separator, parts = argument
         return str(separator).join(self.resolve(parts))
-
-    def _findinmap(self, argument: list[Any]) -> Any:  # noqa: ANN401 (likewise)
-        table, row, column = self.resolve(argument)
-        return self.template["Mappings"][table][row][column]
 
     def _equals(self, argument: list[Any]) -> bool:
         left, right = self.resolve(argument)

@@ -14,11 +14,11 @@ from uuid import uuid4
 
 import pytest
 
-from local.build import ARCHITECTURES, BUILD, size
+from local.build import ARCHITECTURES, BUILD, build, size
 from local.lambda_runtime import FunctionError, Report
 from local.lambda_runtime.functions import from_artefact
 from local.lambda_runtime.scratch import FUNCTIONS, Scratch, scratch
-from local.template import Function, functions, load
+from local.template import ROOT, Function, functions, load
 from tests.deployment.conftest import Reports
 
 pytestmark = pytest.mark.deploy
@@ -71,26 +71,40 @@ def test_the_layer_carries_the_core_and_no_sdk(architecture: str) -> None:
     assert (layer / "shared" / "certs" / "bundle.pem").is_file()
 
 
-def binaries(architecture: str) -> Iterator[Path]:
-    """Yield the compiled files of everything that was built for a processor."""
-    for path in (BUILD / architecture).rglob("*"):
+def binaries(folder: Path) -> Iterator[Path]:
+    """Yield the compiled files of everything that was built into a folder."""
+    for path in folder.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:
                 if file.read(4) == b"\x7fELF":
                     yield path
 
 
+def processors(folder: Path) -> set[int]:
+    """Return the numbers of the processors that a folder's compiled files are for."""
+    return {struct.unpack_from("<H", path.read_bytes(), 18)[0] for path in binaries(folder)}
+
+
 def test_compiled_code_is_for_the_processor(architecture: str) -> None:
     """Every compiled file is of the processor, and there are some."""
-    machines = {
-        struct.unpack_from("<H", path.read_bytes(), 18)[0] for path in binaries(architecture)
-    }
-    assert machines == {MACHINES[architecture]}
+    assert processors(BUILD / architecture) == {MACHINES[architecture]}
+
+
+@pytest.mark.parametrize("example", ["mysql", "postgres"])
+def test_an_example_is_built_whole(architecture: str, example: str) -> None:
+    """`sam build` of an example gives what makes its users, and the nested rotation, for both."""
+    folder = build(architecture, ROOT / "examples" / f"{example}.yaml")
+    assert (folder / "MakeUsers" / "examples" / "users" / "create.py").is_file()
+    assert (folder / "Network" / "template.yaml").is_file()
+    for part in LARGEST:
+        assert (folder / "Rotation" / part).is_dir()
+    for part in ("MakeUsers", "Rotation"):
+        assert processors(folder / part) == {MACHINES[architecture]}
 
 
 def test_compiled_code_finds_its_glibc(architecture: str) -> None:
     """No compiled file wants a newer glibc than Lambda's operating system has."""
-    for path in binaries(architecture):
+    for path in binaries(BUILD / architecture):
         wanted = re.findall(rb"GLIBC_([0-9]+)\.([0-9]+)", path.read_bytes())
         assert max((int(major), int(minor)) for major, minor in wanted or [(0, 0)]) <= GLIBC, path
 

@@ -3,17 +3,16 @@
 CloudFormation evaluates patterns and rules when it is given the parameters; here `Stack` does.
 """
 
-import re
 from datetime import timedelta
 
 import pytest
 
 from local.template import load
+from tests.deployment.plain import TEMPLATES, resources
 from tests.deployment.stack import Stack
 
 SUBNET, GROUP = "subnet-0123456789abcdef0", "sg-0123456789abcdef0"
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/11111111-1111-4111-8111-111111111111"
-ADMINISTRATOR = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:admin-AbCdEf"
 LAYER = "arn:aws:lambda:eu-central-1:123456789012:layer:database-ca:1"
 
 WHOLE = [
@@ -30,18 +29,6 @@ WHOLE = [
     {"PasswordLength": "8", "ExcludeCharacters": "", "ExcludePunctuation": "true"},
     {"DatabaseCaFile": "/opt/database-ca.pem", "DatabaseCaLayer": LAYER},
     {"PermissionsBoundary": "arn:aws:iam::123456789012:policy/boundary"},
-    {
-        "PostgresHost": "db.cluster-abc.eu-central-1.rds.amazonaws.com",
-        "PostgresUsername": "app",
-        "PostgresAdministratorSecretArn": ADMINISTRATOR,
-    },
-    {
-        "MysqlHost": "db",
-        "MysqlUsername": "ü ser",
-        "MysqlAdministratorSecretArn": ADMINISTRATOR,
-        "RotationSchedule": "daily",
-        "RotateOnDeploy": "yes",
-    },
 ]
 
 WRONG = [
@@ -77,19 +64,7 @@ WRONG = [
     ("a long timeout", {"Timeout": "901"}),
     ("a retention that CloudWatch has not", {"LogRetentionInDays": "42"}),
     ("no policy", {"PermissionsBoundary": "boundary"}),
-    (
-        "a secret without user",
-        {"PostgresHost": "db", "PostgresAdministratorSecretArn": ADMINISTRATOR},
-    ),
-    ("a secret without administrator", {"MysqlHost": "db", "MysqlUsername": "app"}),
-    ("a host with a path", {"PostgresHost": "db/app"}),
-    ("a quote in a name", {"MysqlUsername": 'a"b'}),
-    ("a port that there is not", {"MysqlPort": "65536"}),
-    ("a schedule of one's own", {"RotationSchedule": "rate(1 hour)"}),
-    (
-        "a strategy that needs the password",
-        {"PostgresStrategy": "single-user"},
-    ),
+    ("characters that SAM does not save", {"ExcludeCharacters": "/\\"}),
 ]
 
 
@@ -122,28 +97,30 @@ def test_every_default_stands() -> None:
     assert all("Default" in declared for declared in load()["Parameters"].values())
 
 
-@pytest.mark.parametrize("schedule", load()["Mappings"]["Schedule"])
-def test_a_window_fits_its_schedule(schedule: str) -> None:
-    """A window ends before the next rotation, and at the latest when its UTC day does.
-
-    Source: the user guide's page on rotation schedules, which has both rules, and four hours as the
-    shortest time between two rotations.
-    """
-    pair = load()["Mappings"]["Schedule"][schedule]
-    duration = timedelta(hours=int(re.fullmatch(r"([0-9]+)h", pair["Duration"])[1]))  # type: ignore[index]
-    if rate := re.fullmatch(r"rate\(([0-9]+) hours\)", pair["Expression"]):
-        every = timedelta(hours=int(rate[1]))
-        assert every >= timedelta(hours=4)
-        assert duration <= every
-    else:
-        minute, hour, *_ = pair["Expression"].removeprefix("cron(").split()
-        assert minute == "0"
-        assert timedelta(hours=int(hour)) + duration <= timedelta(days=1)
-
-
-def test_the_schedules_offered_are_those_mapped() -> None:
-    """Every choice has its pair, and every pair is a choice."""
+def test_there_are_few_parameters() -> None:
+    """Whoever deploys for the first time finds the six to think about in the first group."""
     template = load()
-    assert template["Parameters"]["RotationSchedule"]["AllowedValues"] == list(
-        template["Mappings"]["Schedule"]
-    )
+    first, *_ = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    assert len(first["Parameters"]) == 6
+    assert list(template["Parameters"])[:6] == first["Parameters"], "`sam deploy --guided` asks so"
+    assert len(template["Parameters"]) <= 28
+
+
+SCHEDULES = [
+    pytest.param(schedule["Properties"]["RotationRules"], id=f"{template} {name}")
+    for template in TEMPLATES
+    for name, schedule in resources(template).items()
+    if schedule["Type"] == "AWS::SecretsManager::RotationSchedule"
+]
+
+
+@pytest.mark.parametrize("rules", SCHEDULES)
+def test_a_window_fits_its_schedule(rules: dict[str, str]) -> None:
+    """A window ends at the latest when its UTC day does.
+
+    Source: the user guide's page on rotation schedules.
+    """
+    duration = timedelta(hours=int(rules["Duration"].removesuffix("h")))
+    minute, hour, *_ = rules["ScheduleExpression"].removeprefix("cron(").split()
+    assert minute == "0"
+    assert timedelta(hours=int(hour)) + duration <= timedelta(days=1)

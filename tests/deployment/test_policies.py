@@ -335,7 +335,10 @@ class TestFunctions:
         """Lambda may attach the function to the subnets; the function's own code may not."""
         by_code = {"lambda:SourceFunctionArn": stack.arn(f"{rotator}Rotator")}
         for action, resource in (
+            ("ec2:AssignPrivateIpAddresses", INTERFACE),
+            ("ec2:CreateNetworkInterface", INTERFACE),
             ("ec2:DeleteNetworkInterface", INTERFACE),
+            ("ec2:UnassignPrivateIpAddresses", INTERFACE),
             ("ec2:DescribeNetworkInterfaces", "*"),
         ):
             assert self._allows(simulator, stack, rotator, action, resource)
@@ -353,6 +356,30 @@ class TestFunctions:
             "Principal": "secretsmanager.amazonaws.com",
             "SourceAccount": ACCOUNT,
         }
+
+
+@pytest.mark.parametrize("key", ["", OTHER_KEY])
+def test_readers_get_the_key_and_no_secret(simulator: Simulator, key: str) -> None:
+    """Whoever has the reader's policy may decrypt through Secrets Manager, and nothing else.
+
+    Which secrets a reader gets, another policy says; this one is what it needs besides.
+    """
+    stack = Stack(KeyArn=key) if key else Stack()
+    policies = [stack.policy("ReaderPolicy")]
+    for action, resource, context, allowed in (
+        ("kms:Decrypt", key or stack.arn("Key"), {**SECRETS_MANAGER, **OF_SECRET}, True),
+        ("kms:Decrypt", key or stack.arn("Key"), OF_SECRET, False),
+        ("kms:GenerateDataKey", key or stack.arn("Key"), {**SECRETS_MANAGER, **OF_SECRET}, False),
+        ("secretsmanager:GetSecretValue", SECRET, {}, False),
+    ):
+        assert allowed is simulator.allows(
+            ANYBODY,
+            action,
+            resource,
+            context,
+            identity_policies=policies,
+            resource_policy=OPEN_KEY if ":key/" in resource else None,
+        )
 
 
 def test_the_check_lists_secrets_and_reads_none(simulator: Simulator, stack: Stack) -> None:
@@ -419,10 +446,14 @@ class TestKey:
         self, simulator: Simulator, stack: Stack, action: str
     ) -> None:
         """Through the service and for a secret of the account; the check of access included."""
-        check = {f"{CONTEXT}SecretVersionId": "RequestToValidateKeyAccess"}
+        placeholder = "RequestToValidateKeyAccess"
+        check = {f"{CONTEXT}SecretVersionId": placeholder}
         for context, allowed in (
             ({**SECRETS_MANAGER, **OF_SECRET}, True),
             ({**SECRETS_MANAGER, **OF_SECRET, **check}, True),
+            # Which of the two the service names when a secret is made, public sources disagree.
+            ({**SECRETS_MANAGER, f"{CONTEXT}SecretARN": placeholder, **check}, True),
+            ({f"{CONTEXT}SecretARN": placeholder, **check}, False),
             ({**SECRETS_MANAGER, f"{CONTEXT}SecretARN": FOREIGN_SECRET}, False),
             (OF_SECRET, False),
             (SECRETS_MANAGER, False),
@@ -475,17 +506,23 @@ class TestKey:
             principal = f"logs.{REGION}.amazonaws.com"
             assert allowed is self._allows(simulator, stack, action, context, principal)
 
-    @pytest.mark.parametrize("service", ["cloudwatch.amazonaws.com", "events.amazonaws.com"])
-    def test_lets_alarms_and_events_out(
-        self, simulator: Simulator, stack: Stack, service: str
-    ) -> None:
-        """What publishes to the topic may use its key, for this account."""
+    def test_lets_alarms_of_this_account_out(self, simulator: Simulator, stack: Stack) -> None:
+        """CloudWatch may use the topic's key for this account's alarms, and no other service."""
         for action in ("kms:Decrypt", "kms:GenerateDataKey"):
             for account, allowed in ((ACCOUNT, True), ("999999999999", False)):
                 context = {"aws:SourceAccount": account}
+                service = "cloudwatch.amazonaws.com"
                 assert allowed is self._allows(simulator, stack, action, context, service)
             context = {"aws:SourceAccount": ACCOUNT}
             assert not self._allows(simulator, stack, action, context, "s3.amazonaws.com")
+
+    def test_lets_events_out_whatever_they_come_with(
+        self, simulator: Simulator, stack: Stack
+    ) -> None:
+        """EventBridge may use the topic's key without telling an account, as it does."""
+        for action in ("kms:Decrypt", "kms:GenerateDataKey"):
+            assert self._allows(simulator, stack, action, {}, "events.amazonaws.com")
+        assert not self._allows(simulator, stack, "kms:Encrypt", {}, "events.amazonaws.com")
 
     def test_encrypts_the_trail(
         self, simulator: Simulator, stack: Stack, plain_stack: Stack
@@ -513,20 +550,18 @@ class TestKey:
             assert allowed is self._allows(simulator, stack, "kms:Decrypt", context)
 
 
-def test_the_topic_takes_messages_of_this_account_only(simulator: Simulator, stack: Stack) -> None:
-    """Alarms and events of this account are published, over encrypted connections."""
+def test_the_topic_takes_alarms_and_events(simulator: Simulator, stack: Stack) -> None:
+    """Alarms of this account and events are published, over encrypted connections only."""
     topic = str(stack.resolve({"Ref": "Topic"}))
-    secure = {"aws:SecureTransport": "true"}
+    secure, plaintext = {"aws:SecureTransport": "true"}, {"aws:SecureTransport": "false"}
+    own, other = {"aws:SourceAccount": ACCOUNT}, {"aws:SourceAccount": "999999999999"}
     for service, context, allowed in (
-        ("events.amazonaws.com", {"aws:SourceAccount": ACCOUNT, **secure}, True),
-        ("cloudwatch.amazonaws.com", {"aws:SourceAccount": ACCOUNT, **secure}, True),
-        ("events.amazonaws.com", {"aws:SourceAccount": "999999999999", **secure}, False),
-        ("s3.amazonaws.com", {"aws:SourceAccount": ACCOUNT, **secure}, False),
-        (
-            "events.amazonaws.com",
-            {"aws:SourceAccount": ACCOUNT, "aws:SecureTransport": "false"},
-            False,
-        ),
+        ("cloudwatch.amazonaws.com", {**own, **secure}, True),
+        ("cloudwatch.amazonaws.com", {**other, **secure}, False),
+        ("cloudwatch.amazonaws.com", secure, False),
+        ("events.amazonaws.com", secure, True),
+        ("events.amazonaws.com", plaintext, False),
+        ("s3.amazonaws.com", {**own, **secure}, False),
     ):
         assert allowed is simulator.allows(
             service,

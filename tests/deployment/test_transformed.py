@@ -14,14 +14,13 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
-from samtranslator.translator.transform import transform
 
 from local.template import ROOT, functions, load
+from tests.deployment.plain import BUCKET, transformed
 from tests.deployment.stack import ACCOUNT, REGION, Stack
 
 pytestmark = pytest.mark.deploy
 
-BUCKET = "artefacts"
 EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
 PARAMETERS = {
     "AlarmEmail": "operations@example.com",
@@ -31,25 +30,6 @@ PARAMETERS = {
     "PermissionsBoundary": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
     "Strategy": "single-user",
 }
-
-
-class _NoManagedPolicies:
-    """The template names no managed policy, so SAM has nothing to look up."""
-
-    def load(self) -> dict[str, str]:
-        """Return no policies."""
-        return {}
-
-
-def transformed() -> dict[str, Any]:
-    """Return plain CloudFormation, with the code where `sam package` would put it."""
-    template = load()
-    for name, resource in template["Resources"].items():
-        for kind, code in (("Function", "CodeUri"), ("LayerVersion", "ContentUri")):
-            if resource["Type"] == f"AWS::Serverless::{kind}":
-                resource["Properties"][code] = f"s3://{BUCKET}/{name}.zip"
-    result: dict[str, Any] = transform(template, {}, _NoManagedPolicies())
-    return result
 
 
 @pytest.fixture(scope="module")

@@ -36,3 +36,17 @@ def test_the_events_of_an_engine_rotate_its_secret(kind: str) -> None:
         assert scene.server.logs_in("app", after["password"])
         assert not scene.server.logs_in("app", before["password"])
         assert {**after, "password": None} == {**before, "password": None}
+
+
+@pytest.mark.parametrize("kind", FUNCTIONS)
+def test_the_event_of_attaching_tests_and_changes_nothing(kind: str) -> None:
+    """Alone, as RotateImmediately=false has it, testSecret succeeds and leaves all as it was."""
+    function = functions(load())[FUNCTIONS[kind]]
+    with scratch(kind, lambda more: from_repository(function, more)) as scene:
+        before, labels = scene.service.value(scene.secret), scene.service.labels(scene.secret)
+        given = event(kind, "attach")
+        scene.service.prepare_rotation(scene.secret, given["ClientRequestToken"])
+        assert scene.runtime.invoke(given | {"SecretId": scene.secret}) is None
+        assert scene.service.value(scene.secret) == before
+        assert scene.service.labels(scene.secret)["AWSCURRENT"] == labels["AWSCURRENT"]
+        assert scene.server.logs_in("app", json.loads(before)["password"])

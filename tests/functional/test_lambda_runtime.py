@@ -1,6 +1,7 @@
 """The local Lambda runtime treats a function as Lambda does."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Timer
 
@@ -26,6 +27,10 @@ def handler(event, context):
             os._exit(3)
         case "remaining":
             return context.get_remaining_time_in_millis()
+        case "echo":
+            print("echoes", event["what"])
+            time.sleep(0.01)
+            return event["what"]
         case "allocate":
             return len(bytearray(1024 * 1024 * 1024))
 """
@@ -68,6 +73,28 @@ def test_a_function_sees_its_own_variables_only(
     assert "SETTING" in answer["variables"]
     assert "SOMETHING_OF_THE_DEVELOPER" not in answer["variables"]
     assert answer["memory"] == "300"
+
+
+def test_many_threads_take_turns(runtime: LambdaRuntime) -> None:
+    """An environment serves one invocation at a time; others wait, and each gets its own answer."""
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda n: runtime.invoke({"do": "echo", "what": n}), range(24)))
+    assert answers == list(range(24))
+    assert len(runtime.reports) == 24
+
+
+def test_a_listener_hears_each_invocation_by_itself(runtime: LambdaRuntime) -> None:
+    """What a function writes in one invocation is told at its end, a failed one's too."""
+    heard: list[str] = []
+    runtime.listener = heard.append
+    for what in ("first", "second"):
+        runtime.invoke({"do": "echo", "what": what})
+    with pytest.raises(FunctionError):
+        runtime.invoke({"do": "raise"})
+    first, second, third = heard
+    assert first.splitlines() == ["initialised", "invoked", "echoes first"]
+    assert second.splitlines() == ["invoked", "echoes second"]
+    assert "nothing here" in third
 
 
 def test_an_exception_is_told_and_survived(runtime: LambdaRuntime) -> None:

@@ -929,7 +929,7 @@ def test_name_that_is_too_long(world: World) -> None:
                 session.prepare(pair.second, ONE, pair, rights=True)
                 assert session.differences(pair, pair.second) == []
             else:
-                with pytest.raises(NameTooLong, match="take AWSPENDING off"):
+                with pytest.raises(NameTooLong, match="rotation:second-user"):
                     session.prepare(pair.second, ONE, pair, rights=True)
 
 

@@ -11,16 +11,24 @@ import psycopg
 import pytest
 
 from local.servers import Account, Server
+from rotators.postgres.session import PostgresSession
 from shared.errors import (
+    AccountExpired,
+    AccountLocked,
     AccountMissing,
     BadSetting,
     CurrentChanged,
     LoginRefused,
     NameTooLong,
     NotOurUser,
+    PermissionDenied,
     RightsDiffer,
+    RotationError,
 )
+from shared.session import Ownership, Pair
+from shared.tls import Trust
 from tests.functional.rotations import STEPS, Rotating, RotatingSecret, new_name
+from tests.functional.test_postgres_login import connect, login_of
 
 PASSWORD = "correct horse battery staple"
 
@@ -79,6 +87,13 @@ def settings(server: Server, username: str) -> set[tuple[str | None, str]]:
         )
         if not setting.startswith("role=")
     }
+
+
+def administrators_session(server: Server) -> PostgresSession:
+    """Open a session of the server's administrator, as the function does."""
+    administrator = server.administrator
+    login = login_of(server, administrator.username, administrator.password)
+    return connect(login, Trust(server.ca_file))
 
 
 # Taking turns
@@ -283,19 +298,49 @@ def test_settings_follow(secret: RotatingSecret) -> None:
 
 
 def test_setting_that_the_administrator_may_not_pass_on(secret: RotatingSecret) -> None:
-    """A parameter of an application's own needs a GRANT SET ON PARAMETER; until then it stops."""
+    """A parameter of an application's own needs a GRANT, which is named; its value is not."""
     server, first = secret.server, secret.username
-    parameter = f"app.{new_name('tenant')}"
+    parameter = f"app.{new_name('signing_key')}"
     server.execute(f"ALTER ROLE {first} SET {parameter} = 'acme'")
     error = secret.fails()
     assert type(error) is RightsDiffer
     schema, name = parameter.split(".")
-    assert f'ALTER ROLE "{first}_clone" SET "{schema}"."{name}" = \'acme\'' in error.message
+    assert f'ALTER ROLE "{first}_clone" SET "{schema}"."{name}"' in error.message
+    assert "acme" not in str(error)
     assert server.execute("SELECT FROM pg_roles WHERE rolname = %s", [f"{first}_clone"]) == []
-    server.execute(f"GRANT SET ON PARAMETER {parameter} TO {server.administrator.username}")
+    server.execute(error.advice.removeprefix("A more powerful role runs: "))
     secret.abandon()
     secret.rotate()
     assert server.execute(f"SHOW {parameter}", account=account(secret)) == [("acme",)]
+
+
+def test_value_that_the_server_does_not_take_again(secret: RotatingSecret) -> None:
+    """A setting that was made when its value was still good is named, and its value is not."""
+    server, first = secret.server, secret.username
+    server.create_user(gone := new_name("secret_of_acme"), PASSWORD)
+    server.execute(f"ALTER ROLE {first} SET default_tablespace = ''")
+    server.execute(
+        "UPDATE pg_db_role_setting SET setconfig = ARRAY[%s] WHERE setrole = %s::regrole",
+        [f"statement_timeout={gone}", first],
+    )
+    error = secret.fails()
+    assert type(error) is RightsDiffer
+    assert f'ALTER ROLE "{first}_clone" SET "statement_timeout"' in error.message
+    assert gone not in str(error)
+
+
+def test_long_lists_are_cut(server: Server) -> None:
+    """Of many differences some are listed, and the rest is counted."""
+    server.create_user(first := new_name(), PASSWORD)
+    pair = Pair(first, f"{first}_2", "arn:one")
+    with administrators_session(server) as session:
+        session.prepare(pair.second, "another password", pair, rights=True)
+        for number in range(9):
+            server.execute(f"CREATE DATABASE {first}_{number}")
+            server.execute(f"ALTER ROLE {first} IN DATABASE {first}_{number} SET work_mem = '9MB'")
+        found = session.differences(pair, pair.second)
+    assert len(found) == 6
+    assert found[-1] == "and 4 more"
 
 
 def test_setting_of_the_second_user_alone_goes(secret: RotatingSecret) -> None:
@@ -330,6 +375,56 @@ def test_first_user_that_acts_as_an_owner(secret: RotatingSecret) -> None:
         secret.rotate()
         for user in both(secret):
             assert server.execute("SELECT current_user::text", account=user) == [(owner,)]
+
+
+@pytest.mark.parametrize("administrator_may", [False, True])
+def test_database_that_lets_everybody_act_as_an_owner(
+    server: Server, rotating: Rotating, administrator_may: bool
+) -> None:
+    """ALTER DATABASE ... SET role holds for the second user as for the first, there alone.
+
+    It does not keep an administrator from his work who may become that owner himself.
+    """
+    owner, database = new_name("owner"), new_name("owned")
+    server.create_user(owner, PASSWORD)
+    server.execute(f"CREATE DATABASE {database} OWNER {owner}")
+    if administrator_may:
+        options = " WITH INHERIT TRUE, SET TRUE" if server.kind == "postgres-18" else ""
+        server.execute(f"GRANT {owner} TO {server.administrator.username}{options}")
+    secret = rotating.secret(server, administrator=True, dbname=database)
+    first = secret.username
+    server.execute(f"GRANT {owner} TO {first}")
+    server.execute(f"ALTER DATABASE {database} SET role = {owner}")
+    whom = "SELECT current_user::text"
+    for _ in range(3):
+        secret.rotate()
+        for user in both(secret):
+            assert server.execute(whom, account=user, database=database) == [(owner,)]
+            assert server.execute(whom, account=user) == [(first,)]
+    server.execute(f"ALTER DATABASE {database} RESET role")
+    for _ in range(2):
+        secret.rotate()
+        for user in both(secret):
+            assert server.execute(whom, account=user, database=database) == [(first,)]
+
+
+def test_first_user_that_acts_as_itself_where_others_do_not(
+    server: Server, rotating: Rotating
+) -> None:
+    """A first user that is exempt from its database's role has a second that acts as the first."""
+    owner, database = new_name("owner"), new_name("owned")
+    server.create_user(owner, PASSWORD)
+    server.execute(f"CREATE DATABASE {database} OWNER {owner}")
+    secret = rotating.secret(server, administrator=True, dbname=database)
+    first = secret.username
+    server.execute(f"GRANT {owner} TO {first}")
+    server.execute(f"ALTER DATABASE {database} SET role = {owner}")
+    server.execute(f"ALTER ROLE {first} IN DATABASE {database} SET role = none")
+    whom = "SELECT current_user::text"
+    for _ in range(2):
+        secret.rotate()
+        for user in both(secret):
+            assert server.execute(whom, account=user, database=database) == [(first,)]
 
 
 def test_first_user_that_does_not_inherit(secret: RotatingSecret) -> None:
@@ -378,28 +473,115 @@ def test_attribute_that_the_administrator_cannot_pass_on(
     assert secret.logs_in()
 
 
-def test_first_user_that_the_administrator_may_not_grant(
-    postgres_18: Server, rotating: Rotating
+def administrator_without_rights(server: Server, rotating: Rotating) -> tuple[str, str]:
+    """Make an administrator who may do nothing, and his secret; return his name and its ARN."""
+    server.create_user(name := new_name("administrator"), PASSWORD)
+    return name, rotating.administrator(server, username=name, password=PASSWORD)
+
+
+@pytest.mark.parametrize("strategy", ["alternating-users", "single-user-by-administrator"])
+def test_rights_that_the_administrator_lacks(
+    server: Server, rotating: Rotating, strategy: str
 ) -> None:
-    """From 16 on he needs ADMIN OPTION on the first user; the GRANT that is missing is named."""
-    username = new_name()
-    postgres_18.execute(f"CREATE ROLE {username} LOGIN PASSWORD '{PASSWORD}'")
-    rotating.watch(postgres_18)
-    secret = rotating.secret(
-        postgres_18, username, password=PASSWORD, create_user=False, administrator=True
-    )
+    """What CREATEROLE and, from 16 on, ADMIN OPTION are missing, the error names; that suffices."""
+    administrator, arn = administrator_without_rights(server, rotating)
+    secret = rotating.secret(server, administrator=arn, strategy=strategy)
+    first = secret.username
     error = secret.fails()
-    assert type(error) is RightsDiffer
-    administrator = postgres_18.administrator.username
-    statement = f'GRANT "{username}" TO "{administrator}" WITH ADMIN OPTION'
-    assert statement in error.advice
-    assert (
-        postgres_18.execute("SELECT FROM pg_roles WHERE rolname = %s", [f"{username}_clone"]) == []
-    )
-    postgres_18.execute(statement)
+    assert isinstance(error, RightsDiffer | PermissionDenied)
+    assert administrator in error.message
+    assert first in error.message
+    statements = error.advice.removeprefix("A more powerful role runs: ").split("; ")
+    expected = [f"ALTER ROLE {administrator} CREATEROLE"]
+    if server.kind == "postgres-18":
+        options = "WITH ADMIN OPTION, INHERIT FALSE, SET FALSE"
+        expected.append(f"GRANT {first} TO {administrator} {options}")
+    assert statements == expected
+    assert server.execute("SELECT FROM pg_roles WHERE rolname = %s", [f"{first}_clone"]) == []
+    for statement in statements:
+        server.execute(statement)
     secret.rotate()
     assert secret.logs_in()
-    assert secret.username == f"{username}_clone"
+
+
+def test_another_administrator(postgres_18: Server, rotating: Rotating) -> None:
+    """Who did not make the second user himself needs ADMIN OPTION on it too; it is named."""
+    server = postgres_18
+    secret = rotating.secret(server, administrator=True)
+    first = secret.username
+    secret.rotate()
+    secret.rotate()
+    administrator, arn = administrator_without_rights(server, rotating)
+    server.execute(f"ALTER ROLE {administrator} CREATEROLE")
+    server.execute(f"GRANT {first} TO {administrator} WITH ADMIN OPTION, INHERIT FALSE")
+    secret.edit(masterarn=arn)
+    error = secret.fails()
+    assert type(error) is PermissionDenied
+    assert "ADMIN option" in error.message, "PostgreSQL's own detail"
+    options = "WITH ADMIN OPTION, INHERIT FALSE, SET FALSE"
+    assert f"GRANT {first}_clone TO {administrator} {options}" in error.advice
+    server.execute(error.advice.removeprefix("A more powerful role runs: "))
+    secret.rotate()
+    assert secret.logs_in()
+
+
+def test_administrator_whose_own_secret_alternates(server: Server, rotating: Rotating) -> None:
+    """What either of two administrators makes, both may alter: their own rotation goes on, too."""
+    name = new_name("administrator")
+    of_administrator = rotating.secret(server, name, administrator=True)
+    server.execute(f"ALTER ROLE {name} CREATEROLE")
+    secret = rotating.secret(server, administrator=of_administrator.arn)
+    server.execute(f"GRANT {secret.username} TO {name} WITH ADMIN OPTION")
+    for _ in range(3):
+        of_administrator.rotate()
+        secret.rotate()
+        assert secret.logs_in()
+
+
+def test_database_that_is_closed_to_the_administrator(server: Server, rotating: Rotating) -> None:
+    """An administrator without a database of his own works from `postgres` where he may not go."""
+    database = new_name("closed")
+    server.execute(f"CREATE DATABASE {database}")
+    secret = rotating.secret(server, administrator=True, dbname=database)
+    server.execute(f"REVOKE CONNECT ON DATABASE {database} FROM PUBLIC")
+    server.execute(f"GRANT CONNECT ON DATABASE {database} TO {secret.username}")
+    for _ in range(2):
+        secret.rotate()
+        user = account(secret)
+        assert server.logs_in(user.username, user.password, database)
+
+
+@pytest.mark.parametrize("rotations", [0, 1])
+@pytest.mark.parametrize(
+    ("locking", "kind", "unlocking"),
+    [
+        ("NOLOGIN", AccountLocked, "LOGIN"),
+        ("VALID UNTIL '2001-01-01'", AccountExpired, "VALID UNTIL 'infinity'"),
+    ],
+)
+def test_first_user_that_may_not_log_in(
+    secret: RotatingSecret,
+    rotations: int,
+    locking: str,
+    kind: type[RotationError],
+    unlocking: str,
+) -> None:
+    """A first user that a DBA has locked is not revived, by a second user or a new password."""
+    server, first = secret.server, secret.username
+    for _ in range(rotations):
+        secret.rotate()
+    verifiers = "SELECT rolname, rolpassword FROM pg_authid WHERE rolname LIKE %s"
+    server.execute(f"ALTER ROLE {first} {locking}")
+    before = server.execute(verifiers, [f"{first}%"])
+    error = secret.fails()
+    assert type(error) is kind
+    assert f"Role {first} " in error.message
+    statement = f'ALTER ROLE "{first}" {unlocking}'
+    assert statement in error.advice
+    assert server.execute(verifiers, [f"{first}%"]) == before
+    server.execute(statement)
+    secret.rotate()
+    assert secret.logs_in()
 
 
 def test_own_rights_of_the_second_user_are_reported(secret: RotatingSecret) -> None:
@@ -413,11 +595,10 @@ def test_own_rights_of_the_second_user_are_reported(secret: RotatingSecret) -> N
     server.execute(f"CREATE TABLE {table} (n int)")
     for give, take, named in (
         (f"GRANT {group} TO {second}", f"REVOKE {group} FROM {second}", group),
-        (f"GRANT SELECT ON {table} TO {second}", f"REVOKE ALL ON {table} FROM {second}", "granted"),
         (
             f"ALTER TABLE {table} OWNER TO {second}",
             f"ALTER TABLE {table} OWNER TO postgres",
-            "owns",
+            f'REASSIGN OWNED BY "{second}" TO "{first}"',
         ),
     ):
         server.execute(give)
@@ -434,16 +615,47 @@ def test_own_rights_of_the_second_user_are_reported(secret: RotatingSecret) -> N
     secret.rotate()
 
 
-def test_rights_are_verified_in_test_secret(secret: RotatingSecret) -> None:
+def test_right_that_is_of_no_use_to_the_second_user(secret: RotatingSecret) -> None:
+    """A grant to the second user alone stops no rotation, in neither turn, and is remarked."""
+    server, first = secret.server, secret.username
+    second = f"{first}_clone"
+    secret.rotate()
+    table = new_name("table")
+    server.execute(f"CREATE TABLE {table} (n int)")
+    server.execute(f"GRANT SELECT ON {table} TO {second}")
+    if server.kind == "postgres-18":
+        server.execute(f"CREATE ROLE {table}_made")
+        server.execute(f"GRANT {table}_made TO {second} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
+    for _ in range(2):
+        secret.rotate()
+    with administrators_session(server) as session:
+        pair = Pair(first, second, secret.arn)
+        assert session.remarks() == []
+        assert session.differences(pair, second) == []
+        (remark,) = session.remarks()
+    assert f"granted something in database {server.database}" in remark
+    assert f'DROP OWNED BY "{second}"' in remark
+    server.execute(f'DROP OWNED BY "{second}"')
+    with administrators_session(server) as session:
+        session.prepare(second, "another password", pair, rights=True)
+        assert session.remarks() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "cure"),
+    [("CONNECTION LIMIT 3", "CONNECTION LIMIT 3"), ("NOLOGIN", "LOGIN")],
+)
+def test_rights_are_verified_in_test_secret(secret: RotatingSecret, change: str, cure: str) -> None:
     """A right that gets lost between setSecret and testSecret ends the attempt."""
     server, first = secret.server, secret.username
     token = secret.prepare()
     secret.step(token, "createSecret", "setSecret")
-    server.execute(f"ALTER ROLE {first} CONNECTION LIMIT 3")
-    with pytest.raises(RightsDiffer):
+    server.execute(f"ALTER ROLE {first} {change}")
+    with pytest.raises(RightsDiffer, match=f"{change.removesuffix(' 3')} of {first}"):
         secret.step(token, "testSecret")
     assert secret.username == first
-    assert secret.label("AWSPENDING") is None
+    assert secret.label("AWSCURRENT") != token
+    server.execute(f"ALTER ROLE {first} {cure}")
     secret.rotate()
     assert secret.username != first
 
@@ -567,6 +779,24 @@ def test_adoption_by_the_statement_in_the_hint(secret: RotatingSecret) -> None:
     assert server.execute("SELECT current_user::text", account=account(secret)) == [
         (second.removesuffix("_clone"),)
     ]
+
+
+def test_adoption_by_the_administrator(server: Server) -> None:
+    """An administrator hands a second user over himself, and nobody else does."""
+    server.create_user(first := new_name(), PASSWORD)
+    pair = Pair(first, f"{first}_2", "arn:one")
+    server.create_user(pair.second, PASSWORD)
+    with administrators_session(server) as session:
+        assert session.ownership(pair) is Ownership.FOREIGN
+        with (
+            connect(login_of(server, first), Trust(server.ca_file)) as other,
+            pytest.raises(PermissionDenied),
+        ):
+            other.adopt(pair)
+        assert session.ownership(pair) is Ownership.FOREIGN
+        session.adopt(pair)
+        assert session.ownership(pair) is Ownership.OURS
+        assert session.ownership(Pair(first, pair.second, "arn:two")) is Ownership.FOREIGN
 
 
 def test_adopted_user_whose_membership_gives_nothing(server: Server, rotating: Rotating) -> None:

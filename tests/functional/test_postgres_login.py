@@ -3,6 +3,7 @@
 import hashlib
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -15,7 +16,7 @@ import pytest
 
 from local.proxy import Proxy
 from local.servers import Authority, Server, start
-from rotators.postgres.connection import APPLICATION_NAME, Failure, error_of
+from rotators.postgres.connection import APPLICATION_NAME, CHANGE_SECONDS, Failure, error_of
 from rotators.postgres.rotator import PostgresRotator
 from rotators.postgres.session import PostgresSession
 from shared.deadline import Deadline
@@ -119,6 +120,7 @@ def test_role_without_login_is_locked(server: Server, user: str) -> None:
     wrong = failure_of(login_of(server, user, "wrong"), Trust(server.ca_file))
     assert type(right) is AccountLocked
     assert right.proves_password
+    assert f'ALTER ROLE "{user}" LOGIN' in right.advice
     assert type(wrong) is LoginRefused
 
 
@@ -138,6 +140,7 @@ def test_database_that_is_closed_to_the_role(server: Server, user: str) -> None:
     login = login_of(server, user, dbname=f"closed_to_{user}")
     error = failure_of(login, Trust(server.ca_file))
     assert type(error) is PermissionDenied
+    assert f'GRANT CONNECT ON DATABASE "closed_to_{user}" TO "{user}"' in error.advice
 
 
 def test_connection_limit_of_the_role_proves_the_password(server: Server, user: str) -> None:
@@ -185,15 +188,33 @@ def test_trusted_role_proves_nothing(server: Server, user: str) -> None:
     with rule(server, f"hostssl all {user} 127.0.0.1/32 trust"):
         error = failure_of(login_of(server, user, "anything"), Trust(server.ca_file))
     assert type(error) is PasswordNotAsked
+    assert "pg_hba.conf" in error.advice
     assert not error.proves_password
 
 
-def test_password_in_clear_is_told_from_none(server: Server, user: str) -> None:
-    """The method `password`, inside TLS, is a password that was asked for."""
+def test_role_that_the_server_asks_for_a_clear_password(server: Server, user: str) -> None:
+    """The method `password`, which RDS uses for IAM tokens, gets none, and is told from `trust`."""
     with rule(server, f"hostssl all {user} 127.0.0.1/32 password"):
-        connect(login_of(server, user), Trust(server.ca_file)).close()
-        error = failure_of(login_of(server, user, "wrong"), Trust(server.ca_file))
-    assert type(error) is LoginRefused
+        error = failure_of(login_of(server, user), Trust(server.ca_file))
+    assert type(error) is PasswordNotAsked
+    assert "cleartext" in error.message
+    assert "scram-sha-256" in error.advice
+    assert f'REVOKE rds_iam FROM "{user}"' in error.advice
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_server_that_asks_for_the_password_in_clear_gets_nothing(tls: bool, tmp_path: Path) -> None:
+    """Whoever can answer under the host's name, by whatever certificate, learns no password."""
+    authority = Authority()
+    (tmp_path / "ca.pem").write_bytes(authority.certificate)
+    with asking_for_clear_passwords(authority if tls else None, tmp_path) as (port, heard):
+        login = _login(host="localhost", port=port, username="u", password=PASSWORD, ssl=tls)
+        error = failure_of(login, Trust(tmp_path / "ca.pem"))
+    assert type(error) is PasswordNotAsked
+    assert "cleartext" in error.message
+    assert len(heard) == 1
+    assert b"u\0" in heard[0]
+    assert not any(PASSWORD.encode() in each for each in heard)
 
 
 @pytest.mark.parametrize(
@@ -241,11 +262,19 @@ def test_other_answers_have_their_own_errors(code: str, kind: type[DatabaseError
     assert code in error.message
 
 
+@pytest.mark.parametrize("refused", [False, True])
 def test_trace_without_a_memory_file(
-    server: Server, user: str, monkeypatch: pytest.MonkeyPatch
+    server: Server, user: str, monkeypatch: pytest.MonkeyPatch, refused: bool
 ) -> None:
-    """Where the system has no files in memory, a temporary one serves."""
-    monkeypatch.delattr("os.memfd_create")
+    """Where the system has no files in memory, or refuses the call, a temporary one serves."""
+
+    def refuse(_name: str) -> int:
+        raise PermissionError(1, "Operation not permitted")
+
+    if refused:
+        monkeypatch.setattr("os.memfd_create", refuse)
+    else:
+        monkeypatch.delattr("os.memfd_create")
     error = failure_of(login_of(server, user, "wrong"), Trust(server.ca_file))
     assert type(error) is LoginRefused
 
@@ -266,11 +295,82 @@ def test_name_that_does_not_resolve(host: str) -> None:
     assert type(error) is NameNotResolved
 
 
+def test_dns_that_does_not_answer(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that hangs ends in an error in time."""
+    over = threading.Event()
+
+    def hang(*_args: object, **_kwargs: object) -> list[object]:
+        over.wait(30)
+        return []
+
+    monkeypatch.setattr("socket.getaddrinfo", hang)
+    began = time.monotonic()
+    error = failure_of(login_of(server, "u"), Trust(server.ca_file), seconds=2)
+    over.set()
+    assert time.monotonic() - began < 2
+    assert type(error) is NameNotResolved
+
+
+@pytest.fixture
+def two_addresses(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let every name lead to 127.0.0.2 first, and to 127.0.0.1 then."""
+
+    def lead(port: int) -> None:
+        answers = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+            for address in ("127.0.0.2", "127.0.0.1")
+        ]
+        monkeypatch.setattr("socket.getaddrinfo", lambda *_args, **_kwargs: answers)
+
+    return lead
+
+
+def test_address_that_is_silent_beside_one_that_answers(
+    server: Server, user: str, two_addresses: Callable[[int], None]
+) -> None:
+    """A name with two addresses, of which a firewall swallows the first, leads to the second.
+
+    The certificate is verified for the name, whichever address answers.
+    """
+    two_addresses(server.port)
+    with full_backlog("127.0.0.2", server.port):
+        connect(login_of(server, user), Trust(server.ca_file), seconds=4).close()
+        error = failure_of(login_of(server, user, "wrong"), Trust(server.ca_file), seconds=4)
+        other = login_of(server, user, host="elsewhere.example")
+        assert type(failure_of(other, Trust(server.ca_file), seconds=4)) is HostNameMismatch
+    assert type(error) is LoginRefused
+
+
+def test_addresses_that_all_are_silent(two_addresses: Callable[[int], None]) -> None:
+    """When no address answers, the time for all of them is that for one."""
+    with full_backlog("127.0.0.1") as port, full_backlog("127.0.0.2", port):
+        two_addresses(port)
+        login = _login(host="db.example", port=port, username="u", password=PASSWORD)
+        began = time.monotonic()
+        error = failure_of(login, Trust(), seconds=2.5)
+        assert time.monotonic() - began < 2.5
+    assert type(error) is Unreachable
+
+
+def test_server_that_wakes_up_slowly(
+    server: Server, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that lets a login wait is waited for, as long as the time for a change is left."""
+    monkeypatch.setattr("rotators.postgres.connection.CONNECT_SECONDS", 0.2)
+    with Proxy(server.host, server.port) as proxy:
+        proxy.on_message = lambda _, index: time.sleep(0.8) if index == 0 else None
+        login = login_of(server, user).at(proxy.host, proxy.port)
+        connect(login, Trust(server.ca_file), seconds=10).close()
+        proxy.reset()
+        error = failure_of(login, Trust(server.ca_file), seconds=1 + CHANGE_SECONDS)
+    assert type(error) is Unreachable
+
+
 def test_words_in_names_do_not_matter() -> None:
     """The kind of failure is read from what libpq says, not from a name that it quotes."""
     login = _login(host="certificate.SSL", port=1, username="certificate", password=PASSWORD)
     text = 'connection to server at "certificate.SSL" (10.0.0.1), port 1 failed: Connection refused'
-    assert type(error_of(Failure(None, False, text), login)) is Unreachable
+    assert type(error_of(Failure(None, False, text), login, "d")) is Unreachable
 
 
 def test_packets_that_are_swallowed(server: Server, user: str) -> None:
@@ -374,9 +474,19 @@ def test_file_of_authorities_that_is_none(server: Server, user: str, tmp_path: P
         connect(login_of(server, user), Trust(tmp_path / "ca.pem"))
 
 
-def test_garbage_instead_of_tls() -> None:
-    """A server that answers the request for TLS with something else fails for TLS."""
-    with answering_bytes(b"X") as port:
+@pytest.mark.parametrize("tls", [False, True])
+def test_mysql_behind_the_port(mysql: Server, tls: bool) -> None:
+    """A MySQL server behind the port is told as one that does not speak PostgreSQL."""
+    login = _login(host=mysql.host, port=mysql.port, username="u", password=PASSWORD, ssl=tls)
+    error = failure_of(login, Trust(mysql.ca_file))
+    assert type(error) is Unreachable
+    assert "does not speak PostgreSQL" in error.advice
+    assert "`engine`" in error.advice
+
+
+def test_alert_instead_of_a_handshake() -> None:
+    """A server that agrees to TLS and then speaks none of it fails for TLS."""
+    with answering_bytes(b"S", b"\x15\x03\x03\x00\x02\x02\x28") as port:
         login = _login(host="localhost", port=port, username="u", password=PASSWORD)
         error = failure_of(login, Trust())
     assert type(error) is TlsFailed
@@ -433,8 +543,8 @@ def answering(severity: str, code: str, text: str) -> Iterator[int]:
 
 
 @contextmanager
-def answering_bytes(answer: bytes) -> Iterator[int]:
-    """Answer whatever arrives first on a connection with ``answer``, and hang up."""
+def answering_bytes(*answers: bytes) -> Iterator[int]:
+    """Answer what arrives on a connection with ``answers``, one each time, and hang up."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -444,8 +554,9 @@ def answering_bytes(answer: bytes) -> Iterator[int]:
             except OSError:
                 return
             with client:
-                client.recv(4096)
-                client.sendall(answer)
+                for answer in answers:
+                    client.recv(4096)
+                    client.sendall(answer)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
@@ -457,17 +568,57 @@ def answering_bytes(answer: bytes) -> Iterator[int]:
         thread.join(5)
 
 
+SSL_REQUEST = struct.pack("!II", 8, 80877103)
+CLEARTEXT_PASSWORD_ASKED = struct.pack("!cII", b"R", 8, 3)
+
+
 @contextmanager
-def full_backlog() -> Iterator[int]:
+def asking_for_clear_passwords(
+    authority: Authority | None, folder: Path
+) -> Iterator[tuple[int, list[bytes]]]:
+    """Speak just enough of the protocol to ask for a clear password; tell what was heard."""
+    heard: list[bytes] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+    context: ssl.SSLContext | None = None
+    if authority:
+        issued = authority.issue()
+        (folder / "server.pem").write_bytes(issued.certificate + issued.private_key)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "server.pem")
+
+    def serve() -> None:
+        client, _ = listener.accept()
+        if context:
+            assert client.recv(len(SSL_REQUEST)) == SSL_REQUEST
+            client.sendall(b"S")
+            client = context.wrap_socket(client, server_side=True)
+        with client:
+            heard.append(client.recv(4096))
+            client.sendall(CLEARTEXT_PASSWORD_ASKED)
+            while more := client.recv(4096):
+                heard.append(more)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1], heard
+    finally:
+        thread.join(5)
+        listener.close()
+        assert not thread.is_alive()
+
+
+@contextmanager
+def full_backlog(address: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
     """Give a port whose queue is full, so that the kernel drops the first packet of each client."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((address, port))
         listener.listen(0)
-        port: int = listener.getsockname()[1]
+        port = listener.getsockname()[1]
         clients = [socket.socket() for _ in range(3)]
         for client in clients:
             client.setblocking(False)
-            client.connect_ex(("127.0.0.1", port))
+            client.connect_ex((address, port))
         try:
             yield port
         finally:

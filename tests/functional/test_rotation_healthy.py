@@ -66,7 +66,7 @@ def test_old_password_is_refused_afterwards(postgres: Server, rotating: Rotating
 
 @pytest.mark.parametrize(
     ("strategy", "calls"),
-    [("single-user", 10), ("single-user-by-administrator", 11), ("alternating-users", 14)],
+    [("single-user", 10), ("single-user-by-administrator", 12), ("alternating-users", 14)],
 )
 def test_calls_to_secrets_manager(
     postgres: Server, rotating: Rotating, strategy: str, calls: int

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
@@ -20,6 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError
 
 from local.secretsmanager import SecretsManagerService
+from local.secretsmanager.__main__ import _one_at_a_time
 from local.secretsmanager.endpoint import Endpoint
 from local.secretsmanager.sample import handler as sample
 
@@ -231,6 +233,22 @@ def test_the_program_rotates_and_says_so(
     assert told.endswith("succeeded\n")
     assert client.get_secret_value(SecretId=arn)["SecretString"] != "first"
     client.close()
+
+
+def test_a_function_of_the_program_serves_one_event_at_a_time() -> None:
+    """Events that come at once are served in turn, so that their log lines are not mixed up."""
+    inside: list[int] = []
+
+    def handler(event: dict[str, Any], _context: object) -> int:
+        inside.append(event["number"])
+        time.sleep(0.005)
+        assert inside.pop() == event["number"], "another event came between"
+        return int(event["number"])
+
+    serve = _one_at_a_time(handler)
+    with ThreadPoolExecutor(8) as threads:
+        served = list(threads.map(lambda number: serve({"number": number}, None), range(16)))
+    assert served == list(range(16))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from local.secretsmanager import Key, SecretsManagerService
+from local.secretsmanager.keys import Trial
 from local.secretsmanager.sample import handler
 
 if TYPE_CHECKING:
@@ -324,20 +325,60 @@ def test_keys_that_are_disabled_or_not_allowed_refuse_values(
     refused("ResourceNotFoundException", client.describe_secret, SecretId="new")
 
 
-def test_a_key_policy_sees_the_trial_that_precedes_a_secret(
+@pytest.mark.parametrize("named", ["arn", "placeholder"])
+def test_a_key_policy_sees_the_trial_that_precedes_a_secret(named: Trial) -> None:
+    """A secret is made only where the policy allows the trial, whichever ARN it names (moto: not).
+
+    Its version is RequestToValidateKeyAccess. Its ARN is the secret's own by the user guide, and
+    the same placeholder by policies in use.
+    """
+    with SecretsManagerService(key_trial=named) as service:
+        client = service.client()
+        new = {"Name": "new", "SecretString": "x", "KmsKeyId": "alias/app"}
+        service.keys["alias/app"] = Key(
+            allows=lambda use: use.context["SecretVersionId"] != "RequestToValidateKeyAccess"
+        )
+        refused("AccessDeniedException", client.create_secret, **new)
+        service.keys["alias/app"] = Key(
+            allows=lambda use: use.context["SecretARN"].startswith("arn:aws:secretsmanager:")
+        )
+        if named == "placeholder":
+            refused("AccessDeniedException", client.create_secret, **new)
+            service.keys["alias/app"] = Key()
+        arn = client.create_secret(Name="new", SecretString="x", KmsKeyId="alias/app")["ARN"]
+        client.get_secret_value(SecretId=arn)
+        tried, *_, last = service.keys.uses[-4:]
+        assert tried.context == {
+            "SecretARN": arn if named == "arn" else "RequestToValidateKeyAccess",
+            "SecretVersionId": "RequestToValidateKeyAccess",
+        }
+        assert (last.action, last.context["SecretARN"]) == ("kms:Decrypt", arn)
+
+
+def test_another_key_encrypts_three_labels_anew_and_nothing_else(
     service: SecretsManagerService, client: "SecretsManagerClient"
 ) -> None:
-    """A policy that expects the secret's ARN in the context refuses to create it (moto: not)."""
-    service.keys["alias/app"] = Key(
-        allows=lambda use: use.context["SecretVersionId"] != "RequestToValidateKeyAccess"
-    )
-    new = {"Name": "new", "SecretString": "x", "KmsKeyId": "alias/app"}
-    refused("AccessDeniedException", client.create_secret, **new)
-    service.keys["alias/app"] = Key()
-    arn = client.create_secret(Name="new", SecretString="x", KmsKeyId="alias/app")["ARN"]
-    client.get_secret_value(SecretId=arn)
-    last = service.keys.uses[-1]
-    assert (last.action, last.context["SecretARN"]) == ("kms:Decrypt", arn)
+    """AWSCURRENT, AWSPENDING and AWSPREVIOUS get the new key, other versions stay as they are.
+
+    Where the old key cannot be used any more, none does (API reference of UpdateSecret).
+    """
+    arn = service.create_secret("app", "first", kms_key_id="alias/old")
+    for value, label in (("custom", "mine"), ("second", "AWSCURRENT"), ("next", "AWSPENDING")):
+        client.put_secret_value(SecretId=arn, SecretString=value, VersionStages=[label])
+    client.update_secret(SecretId=arn, KmsKeyId="alias/new")
+
+    def keys() -> dict[str, list[str]]:
+        listed = client.list_secret_version_ids(SecretId=arn)["Versions"]
+        return {label: each["KmsKeyIds"] for each in listed for label in each["VersionStages"]}
+
+    moved = {label: ["alias/new"] for label in ("AWSCURRENT", "AWSPENDING", "AWSPREVIOUS")}
+    assert keys() == moved | {"mine": ["alias/old"]}
+    service.keys["alias/old"] = Key(enabled=False)
+    assert client.get_secret_value(SecretId=arn)["SecretString"] == "second"
+    refused("AccessDeniedException", client.get_secret_value, SecretId=arn, VersionStage="mine")
+    service.keys["alias/new"] = Key(enabled=False)
+    client.update_secret(SecretId=arn, KmsKeyId="alias/newer")
+    assert keys() == moved | {"mine": ["alias/old"]}
 
 
 def conversation(client: "SecretsManagerClient") -> list[object]:

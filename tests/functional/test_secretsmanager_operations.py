@@ -45,6 +45,32 @@ def test_a_secret_is_found_by_name_arn_and_partial_arn(
         assert client.get_secret_value(SecretId=secret_id)["ARN"] == arn
 
 
+def test_a_secret_without_tags_has_an_empty_list_of_them(
+    service: SecretsManagerService, client: "SecretsManagerClient"
+) -> None:
+    """Describing and listing give Tags in any case."""
+    arn = service.create_secret("app", "x")
+    assert client.describe_secret(SecretId=arn)["Tags"] == []
+    assert client.list_secrets()["SecretList"][0]["Tags"] == []
+
+
+def test_a_version_without_a_value_is_not_listed(
+    service: SecretsManagerService, client: "SecretsManagerClient"
+) -> None:
+    """ListSecretVersionIds lists what can be read; DescribeSecret shows AWSPENDING in any case."""
+    arn, token = service.create_secret("app", "x"), str(uuid4())
+    service.enable_rotation(arn, "arn:function")
+    service.prepare_rotation(arn, token)
+    for deprecated in (False, True):
+        listed = client.list_secret_version_ids(SecretId=arn, IncludeDeprecated=deprecated)
+        assert [each["VersionStages"] for each in listed["Versions"]] == [["AWSCURRENT"]]
+    assert client.describe_secret(SecretId=arn)["VersionIdsToStages"][token] == ["AWSPENDING"]
+    client.put_secret_value(
+        SecretId=arn, ClientRequestToken=token, SecretString="y", VersionStages=["AWSPENDING"]
+    )
+    assert len(client.list_secret_version_ids(SecretId=arn)["Versions"]) == 2
+
+
 def test_creating_again_is_idempotent_under_token_and_value_only(
     client: "SecretsManagerClient",
 ) -> None:

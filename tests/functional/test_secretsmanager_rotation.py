@@ -13,6 +13,7 @@ import pytest
 
 from local.secretsmanager import Killed, RotationFailed, SecretsManagerService, ServiceError
 from local.secretsmanager.sample import handler as sample
+from local.secretsmanager.versions import HolderCode
 
 STEPS = ["createSecret", "setSecret", "testSecret", "finishSecret"]
 UNFINISHED = "A previous rotation isn't complete. That rotation will be reattempted."
@@ -81,6 +82,41 @@ def test_a_rotation_is_four_invocations_in_order(
     assert (outcome.succeeded, outcome.attempts, outcome.error) == (True, 1, None)
     assert service.labels(arn)["AWSCURRENT"] == outcome.token
     assert names(service) == ["RotationStarted", "RotationSucceeded"]
+
+
+@pytest.mark.parametrize("cleans_up", [False, True])
+def test_awspending_after_a_success_stays_or_goes(function: Function, cleans_up: bool) -> None:
+    """A promoted version keeps AWSPENDING or loses it; both are ends of a rotation, and go on."""
+    with SecretsManagerService(cleans_up_pending=cleans_up) as service:
+        arn = service.create_secret("app", "first")
+        service.enable_rotation(arn, service.register("function", function))
+        for _ in range(2):
+            token = service.rotate(arn).check().token
+            expected = {"AWSCURRENT", "AWSPENDING"} - ({"AWSPENDING"} if cleans_up else set())
+            assert {label for label, on in service.labels(arn).items() if on == token} == expected
+        assert names(service) == ["RotationStarted", "RotationSucceeded"] * 2
+
+
+@pytest.mark.parametrize("cleans_up", [False, True])
+def test_awspending_of_a_failed_rotation_stays(function: Function, cleans_up: bool) -> None:
+    """Only after a success is anything taken off."""
+    with SecretsManagerService(cleans_up_pending=cleans_up, retries=0) as service:
+        arn = service.create_secret("app", "first")
+        service.enable_rotation(arn, service.register("function", function))
+        function.fail("setSecret", 1)
+        outcome = service.rotate(arn)
+        assert service.labels(arn)["AWSPENDING"] == outcome.token
+
+
+@pytest.mark.parametrize("code", ["InvalidParameterException", "InvalidRequestException"])
+def test_the_code_for_a_wrong_holder_can_be_chosen(code: HolderCode) -> None:
+    """A move that names the wrong version is refused with the code that the service was given."""
+    with SecretsManagerService(wrong_holder=code) as service:
+        arn = service.create_secret("app", "first")
+        with pytest.raises(service.client().exceptions.ClientError, match=code):
+            service.client().update_secret_version_stage(
+                SecretId=arn, VersionStage="AWSCURRENT", RemoveFromVersionId="0" * 32
+            )
 
 
 def test_the_outcome_counts_the_functions_calls_only(
@@ -386,6 +422,32 @@ def test_due_rotations_fire_as_time_passes(function: Function) -> None:
         assert described["LastRotatedDate"] == datetime(2026, 3, 2, 8, tzinfo=UTC)
         assert described["NextRotationDate"] == datetime(2026, 3, 2, 18, tzinfo=UTC)
         assert service.now() == start + timedelta(hours=26)
+
+
+def test_the_next_rotations_date_stays_in_the_past_until_one_succeeds(function: Function) -> None:
+    """After a failed rotation its date stays, window after window, so that it can be noticed."""
+    start = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
+    with SecretsManagerService(clock=lambda: start, retries=0) as service:
+        arn = service.create_secret("app", "first")
+        rules = {"ScheduleExpression": "rate(1 day)"}
+        service.enable_rotation(arn, service.register("function", function), rules)
+
+        def told() -> datetime:
+            return service.client().describe_secret(SecretId=arn)["NextRotationDate"]
+
+        missed = told()
+        function.fail("setSecret", 2)
+        assert [each.succeeded for each in service.advance(timedelta(days=2))] == [False, False]
+        assert told() == missed < service.now()
+        assert [each.succeeded for each in service.advance(timedelta(days=1))] == [True]
+        assert told() > service.now()
+
+
+def test_a_raw_request_to_rotate_needs_its_token(service: SecretsManagerService, arn: str) -> None:
+    """SDKs and the CLI make a token; a request without one is refused, and rotates nothing."""
+    with pytest.raises(ServiceError, match=r"^InvalidParameterException: "):
+        service.handle("RotateSecret", {"SecretId": arn})
+    assert list(service.labels(arn)) == ["AWSCURRENT"]
 
 
 def test_the_schedule_reattempts_an_unfinished_rotation(

@@ -83,6 +83,24 @@ def test_moves_that_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("remove_from", "move_to", "code"),
+    [
+        ("b", "b", "InvalidRequestException"),
+        ("b", None, "InvalidRequestException"),
+        (None, "b", "InvalidParameterException"),
+        ("a", None, "InvalidParameterException"),
+    ],
+)
+def test_only_a_wrong_holder_has_the_code_that_is_not_known(
+    remove_from: str | None, move_to: str | None, code: str
+) -> None:
+    """A wrong RemoveFromVersionId gets the code that was chosen, a missing one the known code."""
+    versions = put(put(Versions(), "a"), "b", "AWSPENDING")
+    with refused(code, ""):
+        versions.move("AWSCURRENT", remove_from, move_to, wrong_holder="InvalidRequestException")
+
+
+@pytest.mark.parametrize(
     ("remove_from", "move_to", "holder"), [(None, "a", "a"), ("b", "a", "a"), ("b", None, None)]
 )
 def test_custom_labels_are_attached_moved_and_removed(
@@ -107,14 +125,19 @@ def test_a_stored_value_takes_its_custom_labels_from_the_version_that_had_them()
     assert versions.labelled() == {"a": ["AWSCURRENT"], "b": ["AWSPENDING", "mine"]}
 
 
-def test_a_version_has_at_most_twenty_labels() -> None:
-    """The twenty-first label is refused, whichever way it comes."""
-    versions = put(Versions(), "a", *(f"label-{number}" for number in range(19)))
-    assert len(versions.labels_of("a")) == 20
+def test_a_secret_has_at_most_twenty_labels() -> None:
+    """The twenty-first label is refused, on whichever version, whichever way it comes."""
+    versions = put(Versions(), "a", *(f"label-{number}" for number in range(18)))
+    versions = put(versions, "b", "mine")
+    assert len(versions.labels) == 20
+    for version in ("a", "b"):
+        with refused("LimitExceededException", "20"):
+            versions.move("one-more", None, version)
     with refused("LimitExceededException", "20"):
-        versions.move("one-more", None, "a")
+        put(versions, "c", "one-more")
     with refused("LimitExceededException", "20"):
-        put(versions, "b", *(f"new-{number}" for number in range(21)))
+        put(versions, "c")  # AWSPREVIOUS is the twenty-first
+    assert versions.move("mine", "b", "a").labels_of("b") == []
 
 
 def test_versions_without_a_value_cannot_be_read_by_id_or_label() -> None:

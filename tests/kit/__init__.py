@@ -2,11 +2,13 @@
 
 =====================  =============================================================================
 :mod:`.function`       the rotation function in a process of its own, which can be killed
-:mod:`.boundaries`     the moments at which it is killed: numbered, the same in every run
+:mod:`.boundaries`     the moments at which it is killed or held: numbered, the same in every run
 :mod:`.oracles`        what a user may do, found out by acting as that user
 :mod:`.pairs`          which engine is proven with which strategy
 :mod:`.lane`           service, proxy, function and oracle together, for one secret after another
 :mod:`.matrix`         every kill, each way of recovery, storms of kills
+:mod:`.twins`          a lane whose function has two environments, one of them held
+:mod:`.pauses`         every hold, each way to go on meanwhile
 :mod:`.digest`         which code a proof was made on
 :mod:`.failure_modes`  the tables in ``docs/failure-modes.md``, written by the run
 =====================  =============================================================================

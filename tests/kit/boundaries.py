@@ -1,4 +1,4 @@
-"""The moments at which a function is killed.
+"""The moments at which a function is killed, or held.
 
 Everything that a function does to the world passes through one of two doors: the Secrets Manager
 endpoint and the proxy before the database. A kill between two such passages is the same as one at
@@ -47,8 +47,15 @@ class Boundary:
         return f"{self.channel} {self.index}"
 
 
+LONGEST_HOLD_SECONDS = 50.0
+"""Less than the function's own time: a forgotten hold must not look like a dead function."""
+
+
 class Tripwire:
-    """Counts the boundaries that a function passes, looks around at each, and kills it at one.
+    """Counts the boundaries that a function passes, looks around at each; kills or holds it at one.
+
+    A function that is held waits until it is let go: nothing of it passes any boundary, what it
+    sends besides (a good-bye to the database is not answered) stops at its own.
 
     Args:
         kill: Kills the function and returns once it is dead.
@@ -62,23 +69,35 @@ class Tripwire:
         self.reset()
 
     def reset(
-        self, kill_at: Boundary | None = None, look: Callable[[], str | None] | None = None
+        self,
+        kill_at: Boundary | None = None,
+        look: Callable[[], str | None] | None = None,
+        *,
+        hold_at: Boundary | None = None,
     ) -> None:
         """Count from 0 again.
 
         Args:
             kill_at: Where the function is killed, once.
+            hold_at: Where it is held, once, until :meth:`let_go`.
             look: Called at each boundary at which the world may have changed since the last one;
                 returns what is wrong, None when all is well. It runs while the function waits, so
                 it sees the world exactly as it is at this moment.
         """
         with self._lock:
             self.kill_at = kill_at
+            self.hold_at = hold_at
             self.look = look
+            self.held = threading.Event()
+            self._let_go = threading.Event()
             self.killed = False
             self.passed: list[Boundary] = []
             self.seen_wrong: list[str] = []
             self._counts = dict.fromkeys(Channel, 0)
+
+    def let_go(self) -> None:
+        """Let the function go on; one that is not held yet will not be."""
+        self._let_go.set()
 
     def settle(self, seconds: float = 30.0) -> None:
         """Wait until nothing is on its way through a boundary.
@@ -112,7 +131,7 @@ class Tripwire:
             raise CutConnection
 
     def _passes(self, channel: Channel, note: str) -> bool:
-        """Note one boundary; return whether the function was killed at it.
+        """Note one boundary, wait if the function is held at it; return whether it was killed.
 
         One at a time: while one is looked at, nothing else passes.
         """
@@ -132,6 +151,9 @@ class Tripwire:
                     wrong = self.look()
                     if wrong is not None:
                         self.seen_wrong.append(f"at {boundary}{note}: {wrong}")
+                if boundary == self.hold_at:
+                    self.held.set()
+                    self._let_go.wait(LONGEST_HOLD_SECONDS)
                 return hit
         finally:
             with self._passing:

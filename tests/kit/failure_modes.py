@@ -1,7 +1,9 @@
-"""Crash matrix and window for people: ``python -m tests.kit.failure_modes [--write] [name …]``.
+"""The tables of ``docs/failure-modes.md``: crash matrix, pause matrix and window.
 
-Runs the whole matrix, for every engine and strategy or for those whose names contain a word that is
-given, and measures the window; writes a row of each table in ``docs/failure-modes.md``.
+``python -m tests.kit.failure_modes [--write] [--only TABLE] [name …]`` measures: whole, for every
+engine and strategy or for those whose names contain a word that is given; and with ``--write``,
+writes a row of each table. ``--require-fresh`` measures nothing: it says which rows were measured
+on other code than this.
 """
 
 import argparse
@@ -9,14 +11,16 @@ import re
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from local.servers import Server, start
+from tests.kit.digest import digest
 from tests.kit.function import ROOT
 from tests.kit.lane import Lane
 from tests.kit.matrix import (
@@ -30,38 +34,43 @@ from tests.kit.matrix import (
     storms_of,
 )
 from tests.kit.oracles import Place, oracle_for
-from tests.kit.pairs import SUBJECTS, Subject
-from tests.kit.window import Window, measure
+from tests.kit.pairs import HANDLERS, SUBJECTS, Subject
+from tests.kit.pauses import pauses_of
+from tests.kit.twins import TwinLane
+from tests.kit.window import measure
 
 DOCUMENT = ROOT / "docs" / "failure-modes.md"
-HEADINGS = (
-    "server and strategy",
-    "version",
-    "boundaries, first rotation",
-    "boundaries, later rotation",
-    "kills",
-    "storms",
-    "rotations that ended well",
-    "lost",
-    "seconds",
-)
-WINDOW_HEADINGS = (
-    "server and strategy",
-    "rotations",
-    "logins",
-    "refused",
-    "longest, milliseconds",
-    "logins of the function in between",
-    "requests in between",
-)
 STORMS = 8
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table."""
+    """One row of a table.
+
+    Attributes:
+        subject: Its name.
+        code: The digest of the code that it was measured on.
+    """
 
     subject: str
+    code: str
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing was lost."""
+        return True
+
+    @classmethod
+    def read(cls, cells: Sequence[str]) -> Self:
+        """Read a row of the table."""
+        kinds: list[Any] = [field.type for field in fields(cls)]
+        return cls(*(kind(cell) for kind, cell in zip(kinds, cells, strict=True)))
+
+
+@dataclass(frozen=True)
+class CrashRow(Row):
+    """One row of the crash matrix."""
+
     version: str
     first: int
     later: int
@@ -71,43 +80,39 @@ class Row:
     lost: int
     seconds: int
 
-    @classmethod
-    def read(cls, cells: Sequence[str]) -> "Row":
-        """Read a row of the table."""
-        subject, version, *numbers = cells
-        return cls(subject, version, *map(int, numbers))
+    @property
+    def well(self) -> bool:
+        """Whether nothing was lost."""
+        return self.lost == 0
 
 
 @dataclass(frozen=True)
-class WindowRow:
+class PauseRow(Row):
+    """One row of the pause matrix."""
+
+    version: str
+    holds: int
+    in_the_middle: int
+    rotations: int
+    lost: int
+    seconds: int
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing was lost."""
+        return self.lost == 0
+
+
+@dataclass(frozen=True)
+class WindowRow(Row):
     """One row of the table of windows."""
 
-    subject: str
     rotations: int
     logins: int
     refused: int
     milliseconds: int
     connections: int
     requests: int
-
-    @classmethod
-    def of(cls, subject: Subject, window: Window) -> "WindowRow":
-        """Return the row of a subject."""
-        return cls(
-            subject.name,
-            window.rotations,
-            window.logins,
-            window.refused,
-            round(window.longest * 1000),
-            window.connections,
-            window.requests,
-        )
-
-    @classmethod
-    def read(cls, cells: Sequence[str]) -> "WindowRow":
-        """Read a row of the table."""
-        subject, *numbers = cells
-        return cls(subject, *map(int, numbers))
 
 
 @dataclass(frozen=True)
@@ -120,11 +125,12 @@ class Proof:
     report: Report
 
     @property
-    def row(self) -> Row:
-        """The row for the table."""
+    def crash_row(self) -> CrashRow:
+        """The row of the crash matrix."""
         report = self.report
-        return Row(
+        return CrashRow(
             self.subject.name,
+            code_of(self.subject),
             self.version,
             len(self.boundaries.first),
             len(self.boundaries.later),
@@ -134,6 +140,28 @@ class Proof:
             len(report.wrong),
             round(report.seconds),
         )
+
+    @property
+    def pause_row(self) -> PauseRow:
+        """The row of the pause matrix."""
+        report = self.report
+        return PauseRow(
+            self.subject.name,
+            code_of(self.subject),
+            self.version,
+            report.holds,
+            report.in_the_middle,
+            report.rotations,
+            len(report.wrong),
+            round(report.seconds),
+        )
+
+
+@cache
+def code_of(subject: Subject) -> str:
+    """Return the digest of the code that rotates a subject: the core's and the rotator's."""
+    package = HANDLERS[subject.engine].split(".")[:2]
+    return digest([ROOT / "shared", ROOT.joinpath(*package)])
 
 
 def prepared(server: Server) -> Server:
@@ -146,7 +174,7 @@ def prepared(server: Server) -> Server:
 def prove(
     server: Server, subject: Subject, folder: Path, *, every: int = 1, storms: int = STORMS
 ) -> Proof:
-    """Run the matrix of one subject on a prepared server.
+    """Run the crash matrix of one subject on a prepared server.
 
     Args:
         server: Where.
@@ -159,14 +187,38 @@ def prove(
     with Lane(place, subject, folder) as lane:
         boundaries = boundaries_of(lane)
         again = boundaries_of(lane) if every == 1 else boundaries
-    tasks: list[Task] = [*chains_of(boundaries, every), *storms_of(subject, boundaries, storms)]
+    offset = offset_of(subject, every)
+    tasks: list[Task] = [
+        *chains_of(boundaries, every, offset),
+        *storms_of(subject, boundaries, storms),
+    ]
     # Each lane costs a second to start, which a sample does not win back.
     report = run_all(place, subject, tasks, folder, lanes=LANES if every == 1 else 2)
     if boundaries != again:
         report.wrong.append("two healthy rotations did not have the same boundaries")
+    return _proof(server, subject, boundaries, report)
+
+
+def prove_pauses(server: Server, subject: Subject, folder: Path, *, every: int = 1) -> Proof:
+    """Run the pause matrix of one subject on a prepared server; arguments as :func:`prove`."""
+    place = Place.of(server)
+    with TwinLane(place, subject, folder) as lane:
+        boundaries = boundaries_of(lane)
+    tasks = [*pauses_of(boundaries, every, offset_of(subject, every))]
+    lanes = LANES if every == 1 else 2
+    report = run_all(place, subject, tasks, folder, lanes=lanes, kind=TwinLane)
+    return _proof(server, subject, boundaries, report)
+
+
+def _proof(server: Server, subject: Subject, boundaries: Boundaries, report: Report) -> Proof:
     if shown := passwords_in(server.log_text(), report.passwords):
         report.wrong.append(f"{shown} lines of the server's log show a password")
     return Proof(subject, server.version, boundaries, report)
+
+
+def offset_of(subject: Subject, every: int) -> int:
+    """Return at which boundary a sample begins: the same in every run, another for each subject."""
+    return zlib.crc32(subject.name.encode()) % every
 
 
 def passwords_in(log: str, passwords: Iterable[str]) -> int:
@@ -183,7 +235,9 @@ def passwords_in(log: str, passwords: Iterable[str]) -> int:
     return int(found.stdout)
 
 
-RowType = TypeVar("RowType", Row, WindowRow)
+RowType = TypeVar("RowType", bound=Row)
+
+Findings = list[str]
 
 
 @dataclass(frozen=True)
@@ -193,12 +247,14 @@ class Table(Generic[RowType]):
     Args:
         mark: Names the marks.
         headings: Of its columns.
-        read_row: Makes a row of its cells.
+        row: The kind of its rows.
+        measured: Measures a row on a prepared server, and says what was wrong.
     """
 
     mark: str
     headings: Sequence[str]
-    read_row: Callable[[Sequence[str]], RowType]
+    row: type[RowType]
+    measured: Callable[[Server, Subject, Path], tuple[RowType, Findings]]
 
     @property
     def begin(self) -> str:
@@ -215,62 +271,152 @@ class Table(Generic[RowType]):
         _, _, rest = DOCUMENT.read_text().partition(self.begin)
         lines = rest.partition(self.end)[0].strip().splitlines()[2:]
         cells = ([cell.strip() for cell in line.strip("| ").split("|")] for line in lines)
-        return {row.subject: row for row in map(self.read_row, cells)}
+        return {row.subject: row for row in map(self.row.read, cells)}
 
     def add(self, row: RowType) -> None:
         """Write a row, in its place among the subjects."""
-        rows: dict[str, RowType] = self.read() | {row.subject: row}
+        rows = self.read() | {row.subject: row}
         lines: list[str] = [
             _line(self.headings),
-            "|---|" + "---:|" * (len(self.headings) - 1),
+            "|---|---|" + "---:|" * (len(self.headings) - 2),
             *(_line(astuple(rows[each.name])) for each in SUBJECTS if each.name in rows),
         ]
         text = "\n".join([self.begin, *lines, self.end])
         pattern = re.compile(f"{re.escape(self.begin)}.*?{re.escape(self.end)}", re.DOTALL)
         DOCUMENT.write_text(pattern.sub(lambda _: text, DOCUMENT.read_text()))
 
+    def stale(self) -> list[str]:
+        """Name the rows that are missing, or were measured on other code than this."""
+        rows = self.read()
+        return [
+            f"{self.mark}: {subject.name}"
+            for subject in SUBJECTS
+            if subject.name not in rows or rows[subject.name].code != code_of(subject)
+        ]
+
 
 def _line(cells: Iterable[object]) -> str:
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
-MATRIX = Table("crash matrix", HEADINGS, Row.read)
-WINDOWS = Table("window", WINDOW_HEADINGS, WindowRow.read)
+def _crashes(server: Server, subject: Subject, folder: Path) -> tuple[CrashRow, Findings]:
+    proof = prove(server, subject, folder)
+    return proof.crash_row, proof.report.wrong
 
 
-def measured(server: Server, subject: Subject, folder: Path) -> Window:
-    """Measure the window of one subject on a prepared server."""
+def _pauses(server: Server, subject: Subject, folder: Path) -> tuple[PauseRow, Findings]:
+    proof = prove_pauses(server, subject, folder)
+    return proof.pause_row, proof.report.wrong
+
+
+def _window(server: Server, subject: Subject, folder: Path) -> tuple[WindowRow, Findings]:
     with Lane(Place.of(server), subject, folder) as lane:
-        return measure(lane)
+        window = measure(lane)
+    row = WindowRow(
+        subject.name,
+        code_of(subject),
+        window.rotations,
+        window.logins,
+        window.refused,
+        round(window.longest * 1000),
+        window.connections,
+        window.requests,
+    )
+    return row, []
+
+
+MATRIX = Table(
+    "crash matrix",
+    (
+        "server and strategy",
+        "code",
+        "version",
+        "boundaries, first rotation",
+        "boundaries, later rotation",
+        "kills",
+        "storms",
+        "rotations that ended well",
+        "lost",
+        "seconds",
+    ),
+    CrashRow,
+    _crashes,
+)
+PAUSES = Table(
+    "pause matrix",
+    (
+        "server and strategy",
+        "code",
+        "version",
+        "held",
+        "let go in the middle",
+        "rotations that ended well",
+        "lost",
+        "seconds",
+    ),
+    PauseRow,
+    _pauses,
+)
+WINDOWS = Table(
+    "window",
+    (
+        "server and strategy",
+        "code",
+        "rotations",
+        "logins",
+        "refused",
+        "longest, milliseconds",
+        "logins of the function in between",
+        "requests in between",
+    ),
+    WindowRow,
+    _window,
+)
+TABLES: tuple[Table[Any], ...] = (WINDOWS, MATRIX, PAUSES)
+
+
+def stale_rows() -> list[str]:
+    """Name the rows of all tables that are missing, or were measured on other code than this."""
+    return [each for table in TABLES for each in table.stale()]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what the command line asks for; return 1 where a kill lost something."""
+    """Do what the command line asks for; return 1 where something was lost, or is stale."""
     parser = argparse.ArgumentParser(prog="python -m tests.kit.failure_modes", description=__doc__)
     parser.add_argument("--write", action="store_true", help="write docs/failure-modes.md")
-    parser.add_argument("--window", action="store_true", help="measure the window alone")
+    parser.add_argument("--only", choices=[each.mark for each in TABLES], help="one table alone")
+    parser.add_argument("--require-fresh", action="store_true", help="measure nothing")
     parser.add_argument("names", nargs="*", help="parts of servers' and strategies' names")
     chosen = parser.parse_args(arguments)
-    lost = 0
+    if chosen.require_fresh:
+        return _require_fresh()
+    tables = [each for each in TABLES if chosen.only in (None, each.mark)]
+    lost = False
     with ExitStack() as stack:
         server_of = cache(lambda kind: prepared(stack.enter_context(start(kind))))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for subject in SUBJECTS:
             if chosen.names and not any(name in subject.name for name in chosen.names):
                 continue
-            server = server_of(subject.kind)
-            window = WindowRow.of(subject, measured(server, subject, folder))
-            print(window, flush=True)  # noqa: T201 - for a person
-            if chosen.write:
-                WINDOWS.add(window)
-            if chosen.window:
-                continue
-            proof = prove(server, subject, folder)
-            print(proof.row, *proof.report.wrong, sep="\n", flush=True)  # noqa: T201 - likewise
-            lost += proof.row.lost
-            if chosen.write:
-                MATRIX.add(proof.row)
-    return 1 if lost else 0
+            for table in tables:
+                row, findings = table.measured(server_of(subject.kind), subject, folder)
+                print(row, *findings, sep="\n", flush=True)  # noqa: T201 - for a person
+                lost = lost or not row.well
+                if chosen.write:
+                    table.add(row)
+    return int(lost)
+
+
+def _require_fresh() -> int:
+    stale = stale_rows()
+    if stale:
+        print(  # noqa: T201 - for a person
+            f"{len(stale)} rows of docs/failure-modes.md are missing, or were measured on other "
+            "code. `make test-matrix` measures and writes them:",
+            *stale,
+            sep="\n  ",
+        )
+    return int(bool(stale))
 
 
 if __name__ == "__main__":

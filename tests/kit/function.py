@@ -96,6 +96,11 @@ class Function:
         self._channel.close()
         self._process.wait(self.seconds + 10)
 
+    @property
+    def process_id(self) -> int:
+        """The process of the environment that carries out the next invocation."""
+        return self._child
+
     def __call__(self, event: Mapping[str, Any], context: object = None) -> None:
         """Carry out one invocation; a handler for the service's ``register``.
 

@@ -21,11 +21,14 @@ from typing import Any, NoReturn
 from unittest.mock import patch
 
 import boto3
+from botocore.config import Config
 
 from local.secretsmanager.rotation import Context
 
 FUNCTION_NAME = "rotator"
 LONGEST_PACKET = 131_072
+READ_TIMEOUT_VARIABLE = "KIT_READ_TIMEOUT"
+"""Names a variable: seconds that the SDK waits for an answer, where they are to be others."""
 
 
 def main(handler_name: str, descriptor: int) -> int:
@@ -65,7 +68,10 @@ def _keep_client() -> None:
     from shared.runtime import CLIENT_CONFIG  # noqa: PLC0415 - the one thing taken from there
 
     make: Any = boto3.client
-    kept = make("secretsmanager", config=CLIENT_CONFIG)
+    config = CLIENT_CONFIG
+    if seconds := os.environ.get(READ_TIMEOUT_VARIABLE):
+        config = config.merge(Config(read_timeout=float(seconds)))
+    kept = make("secretsmanager", config=config)
 
     def client(name: str, **options: Any) -> object:  # noqa: ANN401 - boto3's own signature
         if name == "secretsmanager" and not options.get("endpoint_url"):

@@ -5,12 +5,12 @@ own, so nothing has to be reset between two trials.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from itertools import count, product
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 from uuid import uuid4
 
 from local.proxy import Proxy
@@ -48,6 +48,9 @@ class Lane:
         handler_name: Another handler than the engine's.
     """
 
+    variables: ClassVar[Mapping[str, str]] = {}
+    """The function's variables besides."""
+
     def __init__(
         self, place: Place, subject: Subject, folder: Path, handler_name: str = ""
     ) -> None:
@@ -56,12 +59,13 @@ class Lane:
         # Users of several lanes are on one server.
         self._name = uuid4().hex[:6]
         self.log = folder / f"function-{self._name}.log"
+        self.logs = [self.log]
         self.handler_name = handler_name or HANDLERS[subject.engine]
         self.service = SecretsManagerService()
         self.oracle = oracle_for(place)
         self._numbers = count(1)
         self._stack = ExitStack()
-        self._checked_log = 0
+        self._checked: dict[Path, int] = {}
         self._wanted: dict[tuple[bool, bool], Rights] = {}
         self._administrator_arn: str | None = None
 
@@ -69,8 +73,8 @@ class Lane:
         with ExitStack() as stack:
             stack.enter_context(self.oracle)
             endpoint = stack.enter_context(self.service.endpoint())
-            self.proxy = stack.enter_context(Proxy(self.place.host, self.place.port))
-            self.environment = endpoint.environment()
+            self.proxy = stack.enter_context(self._new_proxy())
+            self.environment = {**endpoint.environment(), **self.variables}
             self.environment["DATABASE_CA_FILE"] = str(self.place.ca_file)
             self.function = stack.enter_context(
                 Function(self.handler_name, self.environment, self.log)
@@ -78,7 +82,8 @@ class Lane:
             self.tripwire = Tripwire(self.function.kill)
             self.service.on_request = self.tripwire.on_request
             self.proxy.on_message = self.tripwire.on_message
-            self._function_arn = self.service.register("rotator", self.function)
+            self.function_arn = self.service.register("rotator", self.function)
+            self._enter_more(stack)
             self._stack = stack.pop_all()
         return self
 
@@ -89,6 +94,12 @@ class Lane:
         traceback: TracebackType | None,
     ) -> None:
         self._stack.close()
+
+    def _new_proxy(self) -> Proxy:
+        return Proxy(self.place.host, self.place.port)
+
+    def _enter_more(self, stack: ExitStack) -> None:
+        """Start what a lane of another kind has besides."""
 
     def new_trial(self) -> "Trial":
         """Make a user and its secret, and say how it is to be rotated."""
@@ -101,7 +112,7 @@ class Lane:
         document |= OTHER_KEYS
         tags = {"rotation:strategy": self.subject.strategy}
         arn = self.service.create_secret(username, document, tags=tags)
-        self.service.enable_rotation(arn, self._function_arn)
+        self.service.enable_rotation(arn, self.function_arn)
         return Trial(self, arn, username)
 
     def wanted_rights(self, *, changed: bool, taking_over: bool) -> Rights:
@@ -140,10 +151,12 @@ class Lane:
 
     def passwords_in_log(self, passwords: set[str]) -> int:
         """Count the passwords in what the function has logged since this was last asked."""
-        with self.log.open("rb") as log:
-            log.seek(self._checked_log)
-            written = log.read()
-            self._checked_log = log.tell()
+        written = b""
+        for path in self.logs:
+            with path.open("rb") as log:
+                log.seek(self._checked.get(path, 0))
+                written += log.read()
+                self._checked[path] = log.tell()
         return sum(password.encode() in written for password in passwords)
 
 

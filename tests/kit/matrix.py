@@ -18,6 +18,7 @@ A *storm* is several kills in a row at random boundaries, each retried or abando
 import multiprocessing
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -52,24 +53,6 @@ class Recovery(StrEnum):
 
 
 @dataclass(frozen=True)
-class Chain:
-    """One secret's life with two kills; a boundary that its rotation does not have is None."""
-
-    in_first: Boundary | None
-    in_later: Boundary | None
-    recovery: Recovery
-
-
-@dataclass(frozen=True)
-class Storm:
-    """One secret's life with many kills."""
-
-    seed: str
-    first: tuple[Boundary, ...] = field(repr=False)
-    later: tuple[Boundary, ...] = field(repr=False)
-
-
-@dataclass(frozen=True)
 class Boundaries:
     """Every boundary of a healthy rotation: of the first one, and of a later one."""
 
@@ -83,6 +66,8 @@ class Report:
 
     Attributes:
         kills: How many functions were killed.
+        holds: How many were held.
+        in_the_middle: How many of these were let go in the middle of another delivery.
         rotations: How many rotations ended well after all.
         wrong: What was wrong, each with where.
         passwords: All passwords that were in use.
@@ -90,6 +75,8 @@ class Report:
     """
 
     kills: int = 0
+    holds: int = 0
+    in_the_middle: int = 0
     rotations: int = 0
     storms: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -99,13 +86,46 @@ class Report:
     def add(self, other: "Report") -> None:
         """Take another report in."""
         self.kills += other.kills
+        self.holds += other.holds
+        self.in_the_middle += other.in_the_middle
         self.rotations += other.rotations
         self.storms += other.storms
         self.wrong += other.wrong
         self.passwords |= other.passwords
 
 
-Task = Chain | Storm
+class Task(ABC):
+    """One secret's life."""
+
+    @abstractmethod
+    def run(self, trial: Trial, report: Report) -> None:
+        """Live it, and report."""
+
+
+@dataclass(frozen=True)
+class Chain(Task):
+    """One secret's life with two kills; a boundary that its rotation does not have is None."""
+
+    in_first: Boundary | None
+    in_later: Boundary | None
+    recovery: Recovery
+
+    def run(self, trial: Trial, report: Report) -> None:
+        """Kill, recover and rotate once more; the same again, later."""
+        _run_chain(trial, self, report)
+
+
+@dataclass(frozen=True)
+class Storm(Task):
+    """One secret's life with many kills."""
+
+    seed: str
+    first: tuple[Boundary, ...] = field(repr=False)
+    later: tuple[Boundary, ...] = field(repr=False)
+
+    def run(self, trial: Trial, report: Report) -> None:
+        """Kill, retry and abandon at random."""
+        _run_storm(trial, self, report)
 
 
 def boundaries_of(lane: Lane) -> Boundaries:
@@ -126,15 +146,20 @@ def boundaries_of(lane: Lane) -> Boundaries:
     return Boundaries(first=passed[0], later=passed[2])
 
 
-def chains_of(boundaries: Boundaries, every: int = 1) -> Iterator[Chain]:
+def chains_of(boundaries: Boundaries, every: int = 1, offset: int = 0) -> Iterator[Chain]:
     """Yield the chains that kill at every boundary, or at every tenth, say.
 
     A sample takes its boundaries from all channels, and goes both ways of recovery in turn.
+
+    Args:
+        boundaries: Of a healthy rotation.
+        every: 1 for all of them, 10 for every tenth.
+        offset: The first one.
     """
     longest = max(len(boundaries.first), len(boundaries.later))
-    for index in range(every // 2, longest, every):
+    for turn, index in enumerate(range(offset, longest, every)):
         kills = [each[index] if index < len(each) else None for each in _both(boundaries)]
-        chosen = list(Recovery) if every == 1 else [list(Recovery)[index // every % 2]]
+        chosen = list(Recovery) if every == 1 else [list(Recovery)[turn % 2]]
         for recovery in chosen:
             yield Chain(kills[0], kills[1], recovery)
 
@@ -150,14 +175,11 @@ def storms_of(subject: Subject, boundaries: Boundaries, number: int) -> Iterator
 
 
 def run(lane: Lane, task: Task) -> Report:
-    """Carry out one chain or storm; what it stumbles over is in the report, too."""
+    """Carry out one task; what it stumbles over is in the report, too."""
     report = Report()
     try:
         trial = lane.new_trial()
-        if isinstance(task, Chain):
-            _run_chain(trial, task, report)
-        else:
-            _run_storm(trial, task, report)
+        task.run(trial, report)
         report.passwords = trial.passwords
     except Exception:  # noqa: BLE001 - told to whoever waits for the report
         report.wrong.append(f"{task}: {traceback.format_exc()}")
@@ -231,16 +253,22 @@ def _run_storm(trial: Trial, storm: Storm, report: Report) -> None:
 
 
 def run_all(
-    place: Place, subject: Subject, tasks: Sequence[Task], folder: Path, lanes: int = LANES
+    place: Place,
+    subject: Subject,
+    tasks: Sequence[Task],
+    folder: Path,
+    lanes: int = LANES,
+    kind: type[Lane] = Lane,
 ) -> Report:
     """Carry out many tasks, several at the same time.
 
     Args:
         place: The server; ``prepare_server`` was called.
         subject: What is proven.
-        tasks: Chains and storms.
+        tasks: What is to be carried out.
         folder: For the functions' logs.
         lanes: How many at the same time.
+        kind: Which lanes the tasks need.
 
     Returns:
         One report of all.
@@ -251,7 +279,9 @@ def run_all(
     waiting: Any = context.Queue()
     done: Any = context.Queue()
     workers = [
-        context.Process(target=_work, args=(place, subject, folder, waiting, done), daemon=False)
+        context.Process(
+            target=_work, args=(kind, place, subject, folder, waiting, done), daemon=False
+        )
         for _ in range(lanes)
     ]
     for each in [*tasks, *[None] * lanes]:
@@ -279,6 +309,7 @@ def _reports(done: Any, expected: int, workers: Iterable[Any]) -> Iterator[Repor
 
 
 def _work(
+    kind: type[Lane],
     place: Place,
     subject: Subject,
     folder: Path,
@@ -286,7 +317,7 @@ def _work(
     done: Any,  # noqa: ANN401 - as above
 ) -> None:
     """Work in one lane until there is no task left."""
-    with Lane(place, subject, folder) as lane:
+    with kind(place, subject, folder) as lane:
         while (task := _next(waiting)) is not None:
             done.put(run(lane, task))
 

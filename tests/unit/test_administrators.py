@@ -53,7 +53,6 @@ def found(
     rds: "Callable[[], RDSClient]" = never,
     rotated: Iterable[str] = ("app",),
     *,
-    shares_database: bool = True,
     adopting: bool = False,
     **fields: Any,  # noqa: ANN401 (any JSON value)
 ) -> Login:
@@ -68,9 +67,7 @@ def found(
         **fields,
     }
     login = Login.parse(json.dumps(document), where="the secret")
-    administrators = Administrators(
-        SecretStore(service.client()), rds, default_port=5432, shares_database=shares_database
-    )
+    administrators = Administrators(SecretStore(service.client()), rds, default_port=5432)
     return administrators.login_for(login, OWN, rotated, adopting=adopting)
 
 
@@ -129,21 +126,13 @@ def test_administrator_s_own_tls(service: SecretsManagerService) -> None:
     assert found(service, arn, ssl=False).tls is True
 
 
-@pytest.mark.parametrize(
-    ("his", "shares_database", "dbname"),
-    [
-        ({"dbname": "postgres"}, True, "postgres"),
-        ({"dbname": "postgres"}, False, "postgres"),
-        ({}, True, "orders"),
-        ({}, False, None),
-    ],
-)
-def test_administrator_s_own_database(
-    service: SecretsManagerService, his: dict[str, Any], shares_database: bool, dbname: str | None
-) -> None:
-    """He logs in to his own database; without one to the user's, where the engine needs one."""
+@pytest.mark.parametrize("his", [{"dbname": "postgres"}, {}])
+def test_administrator_s_database(service: SecretsManagerService, his: dict[str, Any]) -> None:
+    """He comes to the user's database, where the lock is; his own is still in the document."""
     arn = administrator(service, host="db.example.com", **his)
-    assert found(service, arn, shares_database=shares_database).dbname == dbname
+    login = found(service, arn)
+    assert login.dbname == "orders"
+    assert login.document.get("dbname") == his.get("dbname")
 
 
 # Who may not be the administrator

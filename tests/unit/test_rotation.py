@@ -2,30 +2,40 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
 
 from local.secretsmanager import SecretsManagerService
+from shared import databases
 from shared.deadline import Deadline
 from shared.errors import (
     AccountLocked,
+    AdministratorUnproven,
     CapabilityMissing,
     CurrentChanged,
     DatabaseError,
     ForeignPending,
+    IdleUserInUse,
     LoginRefused,
+    NameNotResolved,
     NameTooLong,
     NoLoginWorks,
+    NotOurUser,
     PasswordRejected,
     ProofFailed,
+    ReplicaBehind,
+    RightsDiffer,
     RotationError,
     ServerBusy,
+    Unreachable,
 )
-from shared.model import Login
+from shared.model import Description, Login
 from shared.runtime import Clients, handler_for
 from shared.session import Lock, Pair, Session
+from shared.store import SecretStore
 from shared.strategies import strategy
 from shared.strategies.alternating_users import second_user
 from shared.strategies.dual_password import two_passwords
@@ -130,6 +140,11 @@ class World:
         """Rotate; raise what a step raised."""
         return self.service.rotate(self.arn).check().token
 
+    def tag(self, key: str, value: str, *, of: str = "app") -> None:
+        """Set a tag of a secret."""
+        arn = self.service.client().describe_secret(SecretId=of)["ARN"]
+        self.service.client().tag_resource(SecretId=arn, Tags=[{"Key": key, "Value": value}])
+
     def login(self, stage: str = "AWSCURRENT") -> tuple[str, str]:
         """Return user and password of the version with that label."""
         document = json.loads(self.service.value(self.arn, stage=stage))
@@ -213,6 +228,52 @@ def test_delivery_that_was_overtaken(service: SecretsManagerService, strategy: s
         with pytest.raises(RotationError):
             world.step(late, "setSecret")
         assert world.logs_in()
+
+
+# A server that is not there yet
+
+
+@pytest.mark.parametrize(
+    ("kind", "waited_for"), [(Unreachable, True), (ServerBusy, True), (NameNotResolved, False)]
+)
+def test_server_that_comes_back(
+    world: World, kind: type[DatabaseError], waited_for: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything has changed, a server that restarts is waited for while there is time."""
+    monkeypatch.setattr(databases, "PATIENCE_ENDS_SECONDS", 15.0)
+    monkeypatch.setattr(databases, "PATIENCE_PAUSE_SECONDS", 0.0)
+    token = world.begin()
+    away = 3
+
+    def come_back(login: Login) -> None:
+        nonlocal away
+        away -= 1
+        if away >= 0:
+            raise kind("Not yet.")
+
+    world.hooks.on_connect = come_back
+    if waited_for:
+        world.step(token, "setSecret", "testSecret", "finishSecret")
+    else:
+        with pytest.raises(kind):
+            world.step(token, "setSecret")
+    assert world.logs_in()
+
+
+def test_proof_is_not_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the change nobody is patient: applications may be shut out."""
+    monkeypatch.setattr(databases, "PATIENCE_ENDS_SECONDS", 15.0)
+    token = world.begin()
+    _, pending = world.login("AWSPENDING")
+
+    def gone(login: Login) -> None:
+        if login.password == pending:
+            raise Unreachable("Gone.")
+
+    world.hooks.on_connect = gone
+    with pytest.raises(Unreachable):
+        world.step(token, "setSecret")
+    assert world.logs_in()
 
 
 # Policies and proofs
@@ -339,6 +400,93 @@ def test_reader_that_follows_after_a_while(world: World, monkeypatch: pytest.Mon
     world.rotate()
     assert lags == 0
     assert world.logs_in()
+
+
+# Alternating users
+
+
+def test_session_that_acts_as_somebody_else(
+    service: SecretsManagerService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second user that the server lets act as itself is not promoted.
+
+    PostgreSQL 12.21 to 17.1 have such releases, which are not to be had: a session stands in.
+    """
+    world = World(service, "alternating-users")
+    monkeypatch.setattr(HookedSession, "acts_as", lambda session: session._username)
+    monkeypatch.setattr(HookedSession, "should_act_as", lambda session, username, pair: pair.first)
+    token = world.begin()
+    with pytest.raises(RightsDiffer, match="acts as app_clone, and should act as app"):
+        world.step(token, "setSecret")
+    assert world.login()[0] == "app"
+    monkeypatch.setattr(HookedSession, "acts_as", lambda session: "app")
+    world.rotate()
+    assert world.login()[0] == "app_clone"
+
+
+@pytest.mark.parametrize("in_use", ["warn", "refuse"])
+def test_idle_user_that_is_in_use(
+    service: SecretsManagerService, monkeypatch: pytest.MonkeyPatch, in_use: str
+) -> None:
+    """Sessions of the idle user are told, or stop the rotation before anything has changed."""
+    world = World(service, "alternating-users")
+    world.tag("rotation:in-use", in_use)
+    asked: list[str] = []
+
+    def sessions_of(session: HookedSession, username: str) -> int:
+        asked.append(username)
+        return 2
+
+    monkeypatch.setattr(HookedSession, "sessions_of", sessions_of)
+    if in_use == "warn":
+        world.rotate()
+        assert world.login()[0] == "app_clone"
+    else:
+        with pytest.raises(IdleUserInUse, match=r"app_clone is idle .* 2 open sessions"):
+            world.step(world.begin(), "setSecret")
+        assert "app_clone" not in world.database.accounts
+        assert "AWSPENDING" not in service.labels(world.arn)
+    assert asked == ["app_clone"]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize("adopt", ["app_clone", "", "other"])
+def test_second_user_that_is_adopted(
+    service: SecretsManagerService, adopt: str, allowed: bool
+) -> None:
+    """A second user of somebody's is taken over only where both secrets' tags name it."""
+    world = World(service, "alternating-users")
+    world.database.accounts["app_clone"] = Account(["its own passw0rd"])
+    if adopt:
+        world.tag("rotation:adopt", adopt)
+    if allowed:
+        world.tag("rotation:rotates", "app*", of="administrator")
+    token = world.begin()
+    if adopt == "app_clone" and allowed:
+        world.step(token, "setSecret", "testSecret", "finishSecret")
+        assert world.login()[0] == "app_clone"
+    else:
+        kind = AdministratorUnproven if adopt == "app_clone" else NotOurUser
+        with pytest.raises(kind):
+            world.step(token, "setSecret")
+        assert world.database.accepts("app_clone", "its own passw0rd")
+        assert world.database.accounts["app_clone"].mark is None
+    assert world.logs_in()
+
+
+@pytest.mark.parametrize("status", ["InProgress", "Failed"])
+def test_region_that_lags_behind(
+    service: SecretsManagerService, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    """No turn begins while a replica may still hand out the idle user; one user is only warned."""
+    describe = SecretStore.describe
+
+    def behind(store: SecretStore, secret_id: str) -> Description:
+        return replace(describe(store, secret_id), replication={"eu-west-1": status})
+
+    monkeypatch.setattr(SecretStore, "describe", behind)
+    with pytest.raises(ReplicaBehind, match="eu-west-1"):
+        World(service, "alternating-users").begin()
 
 
 # Dual password
