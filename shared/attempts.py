@@ -70,6 +70,12 @@ def _attach(rotation: Rotation, plan: Plan) -> None:
         rotation.secret_id, Stage.PENDING, rotation.token, None
     ):
         _require_pending(rotation, reading)
+        return
+    if not plan.is_made_from(rotation.read().current):
+        # Another rotation has ended in between: nobody would ever repeat this one.
+        rotation.store.remove_label(rotation.secret_id, Stage.PENDING, rotation.token)
+        msg = f"Version {rotation.token} of {rotation.secret_id}: {REASONS[Standing.ABANDONED]}."
+        raise VersionNotPending(msg)
 
 
 def _require_pending(rotation: Rotation, reading: Reading) -> None:

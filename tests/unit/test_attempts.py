@@ -114,7 +114,7 @@ def test_pending_that_the_call_took_off(secret: Secret) -> None:
     plan = prepared(secret)
     secret.meet(STORED, lambda: secret.give(Stage.PENDING, None))
     store_value(secret.rotation(Step.CREATE), value("the second"), plan)
-    assert secret.messages == [STORED, "read", ATTACHED]
+    assert secret.messages == [STORED, "read", ATTACHED, "read"]
     assert labels(secret) == {Stage.PENDING, plan.label(secret.token)}
 
 
@@ -152,6 +152,20 @@ def test_pending_that_another_rotation_takes_first(secret: Secret) -> None:
     with pytest.raises(VersionNotPending):
         store_value(secret.rotation(Step.CREATE), value("the second"), plan)
     assert secret.holder(Stage.PENDING) not in (None, secret.token)
+
+
+def test_pending_that_is_free_because_another_rotation_has_ended(secret: Secret) -> None:
+    """What is attached after the end of another rotation is taken off again: it is over."""
+    plan = prepared(secret)
+    secret.meet(STORED, lambda: secret.give(Stage.PENDING, None))
+    secret.meet(ATTACHED, lambda: another_current(secret))
+    with pytest.raises(VersionNotPending) as caught:
+        store_value(secret.rotation(Step.CREATE), value("the second"), plan)
+    assert caught.value.message == (
+        f"Version {secret.token} of {secret.arn}: {REASONS[Standing.ABANDONED]}."
+    )
+    assert secret.messages == [STORED, "read", ATTACHED, "read", TAKEN_OFF]
+    assert secret.holder(Stage.PENDING) is None
 
 
 def test_pending_that_the_next_reading_shows(secret: Secret) -> None:
