@@ -71,6 +71,10 @@ coverage: setup ## the tests once more, with a report of what they do not reach
 	@$(PYTHON_HERE) -m coverage combine --quiet
 	@$(PYTHON_HERE) -m coverage report --show-missing --skip-covered
 
+.PHONY: histories
+histories: setup ## every history of two deliveries and two faults; writes the record
+	@$(PYTHON_HERE) -m tests.histories
+
 .PHONY: mutants
 mutants: mutants-environment ## change the modules that decide; writes docs/mutants.md, half an hour
 	@.venv-mutants/bin/python -m tests.kit.mutants

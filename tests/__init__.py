@@ -1,1 +1,1 @@
-"""The tests: `unit`, `functional`, `conformance`, `deployment`, and the `kit` for new rotators."""
+"""The tests: `unit`, `functional`, `conformance`, `histories`, `deployment`, and the `kit`."""

@@ -179,7 +179,7 @@ def test_proof_that_is_refused(
     secret.step(token, "createSecret")
     pending = secret.document("AWSPENDING")
 
-    def refuse(*_: Any) -> None:  # noqa: ANN401
+    def refuse(*_: Any, **__: Any) -> None:  # noqa: ANN401
         raise LoginRefused("Not with that one.")
 
     monkeypatch.setattr(Databases, "require_login", refuse)
@@ -201,7 +201,7 @@ def test_proof_that_cannot_be_had(
     token = secret.prepare()
     secret.step(token, "createSecret")
 
-    def silent(*_: Any) -> bool:  # noqa: ANN401
+    def silent(*_: Any, **__: Any) -> None:  # noqa: ANN401
         raise Unreachable("Nobody answers.")
 
     monkeypatch.setattr(Databases, "require_login", silent)
@@ -219,7 +219,7 @@ def test_session_that_is_lost_at_the_proof(
     token = secret.prepare()
     secret.step(token, "createSecret")
 
-    def silent(*_: Any) -> bool:  # noqa: ANN401
+    def silent(*_: Any, **__: Any) -> None:  # noqa: ANN401
         postgres.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s",
             [secret.username],
