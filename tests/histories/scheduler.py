@@ -4,10 +4,12 @@ Each has a thread, but only one ever runs: they hand the turn over. So a history
 but its plan, and can be repeated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock as Baton
 from threading import Thread
+from typing import Any
 
+from local.secretsmanager.versions import Versions
 from tests.histories.world import Delivery, World, version_id
 
 AT_THE_LOCK = -1
@@ -28,13 +30,21 @@ class Turns(World):
         super().begin_history(traced=traced)
         self._holds: list[int] = []
         self._releases: list[int] = []
-        self._waits = False
+        self._waits = self._dies = False
         self.let_go_before = 0
         self._hers, self._others = Baton(), Baton()
         self._hers.acquire()
         self._others.acquire()
 
-    def hold(self, step: str, token: str, holds: Sequence[int], releases: Sequence[int]) -> bool:
+    def hold(
+        self,
+        step: str,
+        token: str,
+        holds: Sequence[int],
+        releases: Sequence[int],
+        *,
+        dies: bool = False,
+    ) -> bool:
         """Begin a delivery, and hold it.
 
         Args:
@@ -44,12 +54,13 @@ class Turns(World):
             releases: Before which messages of the service's deliveries it is let go, in order;
                 :data:`AT_THE_LOCK` for the moment at which one of them waits for its lock. What is
                 not reached is left to :meth:`let_go`.
+            dies: It dies where it is held; the request that it was about to make arrives later.
 
         Returns:
             False when it has ended before the first of them.
         """
         self.held = Delivery(f"{step}({token.rstrip('.-')})", step, token)
-        self._holds, self._releases = list(holds), list(releases)
+        self._holds, self._releases, self._dies = list(holds), list(releases), dies
         before = self.running
         Thread(target=self._run_held, args=(self.held,), daemon=True).start()
         self._others.acquire()
@@ -86,7 +97,9 @@ class Turns(World):
         if delivery is self.held:
             if self._holds and delivery.messages == self._holds[0]:
                 self._holds.pop(0)
-                self.say(f"--- {delivery.name} is held")
+                self.say(f"--- {delivery.name} {'dies' if self._dies else 'is held'}")
+                if self._dies:
+                    self.die(delivery)
                 self._take_rest(delivery)
                 self.say(f"--- {delivery.name} goes on")
         elif self._releases and self.messages == self._releases[0]:
@@ -127,6 +140,27 @@ class Turns(World):
         super().unlocked()
         if self._waits and self.running is not self.held:
             self._give_turn()
+
+
+class OldReading(Turns):
+    """A world in which the held one sees, under its lock, what it saw before it was held."""
+
+    def begin_history(self, *, traced: bool = False) -> None:
+        """Forget what was before."""
+        super().begin_history(traced=traced)
+        self._seen: Versions | None = None
+
+    def read(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Show the held one something old, once."""
+        delivery = self.running
+        if delivery is self.held and parameters["SecretId"] == self.secret.arn:
+            if not delivery.holds:
+                self._seen = self.secret.versions
+            elif self._seen is not None:
+                self.blurred = True
+                self.see_stale(self._seen, reads=1)
+                self._seen = None
+        return super().read(operation, parameters)
 
 
 def token(name: str) -> str:

@@ -8,14 +8,14 @@ Pairs
     its messages: :data:`ANYWHERE` and the tables that follow it.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count
 from typing import NamedTuple
 
 from tests.histories.scheduler import AT_THE_LOCK, Turns, token
-from tests.histories.world import READS, STEPS, Fault, Setup, Snapshot
+from tests.histories.world import READS, STEPS, WRITES, Fault, Setup, Snapshot
 
 ALONE, ADMINISTERED = False, True
 STRATEGIES = (
@@ -131,6 +131,8 @@ class Held:
     holds: tuple[int, ...]
     releases: tuple[int, ...]
     plan: "Plan" = ()
+    dies: bool = False
+    """It dies where it is held, and the request that it was about to make arrives all the same."""
 
     def run(self, world: Turns, prepared: Snapshot) -> bool:
         """Run it on a world in which the steps before are done.
@@ -141,7 +143,7 @@ class Held:
         world.restore(prepared)
         for number, fault in self.plan:
             world.plan.setdefault(number, []).append(fault)
-        if not world.hold(self.step, FIRST, self.holds, self.releases):
+        if not world.hold(self.step, FIRST, self.holds, self.releases, dies=self.dies):
             return False
         SCENARIOS[self.scenario](world, self.step)
         used = world.all_used
@@ -150,8 +152,9 @@ class Held:
 
     def __str__(self) -> str:
         faults = "".join(f", {fault} at {number}" for number, fault in self.plan)
+        held = "killed with a request on its way at" if self.dies else "held before"
         return (
-            f"{self.scenario}, {self.beginning}: {self.step} held before {self.holds}, "
+            f"{self.scenario}, {self.beginning}: {self.step} {held} {self.holds}, "
             f"let go before {self.releases}{faults}"
         )
 
@@ -202,7 +205,7 @@ def faults_of(message: str) -> tuple[Fault, ...]:
     operation = message.split(" ", 1)[0]
     if operation in READS:
         return ANYWHERE + IN_A_READ
-    if operation in {"PutSecretValue", "UpdateSecretVersionStage"}:
+    if operation in WRITES:
         return ANYWHERE + IN_A_WRITE
     return ANYWHERE if operation == "close" else ANYWHERE + IN_THE_DATABASE
 
@@ -231,10 +234,31 @@ class Faulty:
         return f"{self.beginning}: {faults or 'no fault'}"
 
 
-DOCUMENTED = ("H2", "H5", "H6", "H7")
-"""What may happen where an operator edits AWSCURRENT inside a hold, for he takes no lock, and
-where the lock does not hold. Nothing is lost (H1) nor goes back (H3), the next rotation mends it
-(H4)."""
+IN_A_HOLD = "AWSCURRENT edited inside a hold"
+UNREAD = "AWSCURRENT edited with the database, and read as it was"
+NO_LOCK = "the lock does not hold"
+ON_ITS_WAY = "a dead function's request arrives late"
+TAKEN_UP = "abandoned before its value was stored, and taken up again"
+
+REMAINS: Mapping[str, tuple[Callable[[Turns], bool], tuple[str, ...]]] = {
+    IN_A_HOLD: (lambda world: world.edited_in_a_hold, ("H2", "H5", "H6", "H7")),
+    UNREAD: (
+        lambda world: (
+            world.edited_both and world.saw_stale and world.setup.strategy == "dual-password"
+        ),
+        ("H2",),
+    ),
+    NO_LOCK: (lambda world: not world.setup.lock_holds, ("H2", "H5", "H6", "H7")),
+    ON_ITS_WAY: (lambda world: world.arrived_late, ("H2", "H5", "H6", "H7")),
+    TAKEN_UP: (
+        lambda world: world.taken_up and world.setup.service.unnamed != "left",
+        ("H5", "H6"),
+    ),
+}
+"""What ``docs/failure-modes.md`` says that it remains: when, and what may fail to hold then.
+
+Nothing is lost (H1) nor goes back (H3), and the next rotation mends it (H4).
+"""
 
 History = Held | Faulty
 
@@ -323,13 +347,11 @@ class Search:
         self.histories += 1
         if wrong is None:
             return
-        setup = self.world.setup
-        if self.world.edited_in_a_hold and wrong.startswith(DOCUMENTED):
-            self._tolerate("edited inside a hold")
-        elif not setup.lock_holds and wrong.startswith(DOCUMENTED):
-            self._tolerate("no lock")
-        else:
-            self.found.append(Found(setup, history, wrong))
+        for name, (holds, documented) in REMAINS.items():
+            if holds(self.world) and wrong.startswith(documented):
+                self._tolerate(name)
+                return
+        self.found.append(Found(self.world.setup, history, wrong))
 
     def _tolerate(self, name: str) -> None:
         self.tolerated[name] = self.tolerated.get(name, 0) + 1
@@ -392,18 +414,41 @@ class Search:
 
     # -- all of them -----------------------------------------------------------------------------
 
-    def held(self, beginning: str, scenario: str, step: str) -> Iterator[Held]:
+    def held(self, beginning: str, scenario: str, step: str, every: int = 1) -> Iterator[Held]:
         """Hold one delivery before each message, let it go before each of the others'.
+
+        Args:
+            beginning: Where the histories begin.
+            scenario: What comes while it is held.
+            step: Which delivery.
+            every: Only every so many histories go on to something more, in the searches that do.
 
         Yields:
             Each history that came to its hold, after it was run.
         """
+        del every
+        for history, wrong in self._held(Held(beginning, scenario, step, (), ())):
+            self.count(history, wrong)
+            yield history
+
+    def held_on_its_way(
+        self, beginning: str, scenario: str, step: str, every: int = 1
+    ) -> Iterator[Held]:
+        """Kill it at each message, and let what it was about to write arrive late."""
+        del every
+        for history, wrong in self._held(Held(beginning, scenario, step, (), (), dies=True)):
+            if self.world.arrived_late:
+                self.count(history, wrong)
+                yield history
+
+    def _held(self, never: Held) -> Iterator[tuple[Held, str | None]]:
         for hold in count():
-            before = Held(beginning, scenario, step, (hold,), ())
-            if not (yield from self._released(before, 0)):
+            if not (yield from self._released(replace(never, holds=(hold,)), 0)):
                 return
 
-    def _released(self, history: Held, first: int) -> Generator[Held, None, bool]:
+    def _released(
+        self, history: Held, first: int
+    ) -> Generator[tuple[Held, str | None], None, bool]:
         """Let the held one go at the lock, before each message from ``first`` on, at the end.
 
         Returns:
@@ -415,24 +460,35 @@ class Search:
             if self.world.held is not None and self.world.held.messages <= each.holds[-1]:
                 return False
             if used or release != AT_THE_LOCK:
-                self.count(each, wrong)
-                yield each
+                yield each, wrong
             if not used and release != AT_THE_LOCK:
                 return True
         return True
 
-    def held_twice(self, beginning: str, scenario: str, step: str) -> Iterator[Held]:
+    def held_twice(
+        self, beginning: str, scenario: str, step: str, every: int = 1
+    ) -> Iterator[Held]:
         """Hold it, let it go, hold it once more, and let it go again."""
-        for once in self.held(beginning, scenario, step):
+        for number, (once, _) in enumerate(self._held(Held(beginning, scenario, step, (), ()))):
+            if number % every:
+                continue
+            self.run(once)
             first = self.world.let_go_before + 1
             for hold in range(once.holds[0] + 1, NEVER):
                 twice = replace(once, holds=(*once.holds, hold))
-                if not (yield from self._released(twice, first)):
+                for history, wrong in self._released(twice, first):
+                    self.count(history, wrong)
+                    yield history
+                if self.world.held is not None and self.world.held.messages <= hold:
                     break
 
-    def held_with_a_fault(self, beginning: str, scenario: str, step: str) -> Iterator[Held]:
+    def held_with_a_fault(
+        self, beginning: str, scenario: str, step: str, every: int = 1
+    ) -> Iterator[Held]:
         """Hold it, and have one fault in, or before, each message of the others'."""
-        for once in self.held(beginning, scenario, step):
+        for number, (once, _) in enumerate(self._held(Held(beginning, scenario, step, (), ()))):
+            if number % every:
+                continue
             self.run(once, remembers=False)
             messages = [each for each in self.world.said.items() if each[0] >= 0]
             for at, message in messages:
@@ -445,12 +501,12 @@ class Search:
 
     def pairs(self, beginning: str, every: int = 1) -> Iterator[Faulty]:
         """Have one fault, and two, in each message; of the first ones only every so many."""
-        for number, once in enumerate(self._faulty(beginning, ())):
+        for number, once in enumerate(self.faulty(beginning, ())):
             yield once
             if number % every == 0:
-                yield from self._faulty(beginning, once.plan)
+                yield from self.faulty(beginning, once.plan)
 
-    def _faulty(self, beginning: str, plan: Plan) -> Iterator[Faulty]:
+    def faulty(self, beginning: str, plan: Plan) -> Iterator[Faulty]:
         """Have one fault more than ``plan``, in each message from its last one on."""
         self.run(self._with(beginning, plan), remembers=False)
         messages = dict(self.world.said)

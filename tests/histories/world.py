@@ -22,14 +22,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, cast
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from local.secretsmanager import Killed, ServiceError
 from local.secretsmanager.operations import OPERATIONS, Operations, Secret
 from local.secretsmanager.operations import Rotation as RotationSettings
-from local.secretsmanager.versions import CURRENT, PENDING, Versions
+from local.secretsmanager.versions import CURRENT, PENDING, HolderCode, Versions
 from shared.deadline import Deadline
 from shared.errors import RotationError, Unreachable
 from shared.model import RotationEvent, Step
@@ -63,12 +63,39 @@ OPERATION_OF = {
     "update_secret_version_stage": "UpdateSecretVersionStage",
 }
 READS = frozenset({"DescribeSecret", "GetSecretValue", "ListSecretVersionIds"})
+WRITES = frozenset({"PutSecretValue", "UpdateSecretVersionStage"})
 FUNCTION = "arn:aws:lambda:eu-central-1:123456789012:function:rotator"
 SECONDS_OF_A_STEP = 60.0
 SETTLING_SECONDS = 1.0
 """After so long a read sees every write: what may be stale is stale for a moment."""
 RETRIES = 1
 """How often the service repeats a failed rotation; what comes later is the recovery's."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """What is not known of the live service: a function must be right whatever it is.
+
+    Attributes:
+        cleans_up: It takes AWSPENDING off after success.
+        unnamed: A value stored without naming AWSPENDING leaves it on the version, drops it, or is
+            refused.
+        takes_repeated_moves: A move of a label to the version that has it is done, not refused.
+        wrong_holder: The code with which a wrong RemoveFromVersionId is refused.
+    """
+
+    cleans_up: bool = False
+    unnamed: Literal["left", "dropped", "refused"] = "left"
+    takes_repeated_moves: bool = True
+    wrong_holder: HolderCode = "InvalidParameterException"
+
+    @property
+    def names(self) -> list[str]:
+        """What is unusual about it, in words."""
+        found = ["AWSPENDING cleaned up"] if self.cleans_up else []
+        found += [] if self.unnamed == "left" else [f"AWSPENDING {self.unnamed} if not named"]
+        found += [] if self.takes_repeated_moves else ["repeated moves refused"]
+        return found
 
 
 @dataclass(frozen=True)
@@ -79,16 +106,14 @@ class Setup:
         strategy: Its name.
         administrator: Whether the secret names one.
         promote_in: ``setSecret`` or ``finishSecret``.
-        cleans_up: The service takes AWSPENDING off after success.
-        put_drops: PutSecretValue takes AWSPENDING off the version unless it names it.
+        service: How the service is where its documents do not say.
         lock_holds: The database's lock keeps others out.
     """
 
     strategy: str
     administrator: bool
     promote_in: str = "setSecret"
-    cleans_up: bool = False
-    put_drops: bool = False
+    service: Service = Service()
     lock_holds: bool = True
 
     @property
@@ -114,8 +139,10 @@ class Delivery:
         looked_alive: Its rotation was under way when it last looked, or when it took the lock.
         holds: It has the lock.
         changed: It has changed a password.
+        dying: Killed: only the request that it was about to make still arrives.
         dead: Killed: it does nothing any more.
         over: It has ended.
+        leaves: The version to which it has moved AWSPENDING while no rotation was under way.
     """
 
     name: str
@@ -126,8 +153,10 @@ class Delivery:
     looked_alive: bool = True
     holds: bool = False
     changed: bool = False
+    dying: bool = False
     dead: bool = False
     over: bool = False
+    leaves: str | None = None
     sessions: list[SimulatedSession] = field(default_factory=list)
 
 
@@ -285,6 +314,7 @@ class World:
             account="123456789012",
             clock=self._clock,
             record=lambda _name, _arn: None,
+            wrong_holder=setup.service.wrong_holder,
         )
         self.database = WorldDatabase(locks_hold=setup.lock_holds)
         self.database.world = self
@@ -340,6 +370,8 @@ class World:
         self.remembers = not traced
         self.wrong: str | None = None
         self.killed = self.blurred = self.edited_in_a_hold = False
+        self.edited_both = self.saw_stale = False
+        self.taken_up = self.arrived_late = False
         self.messages = 0
         self.said: dict[int, str] = {}
         self._stale, self._settled = 0, 0.0
@@ -461,7 +493,7 @@ class World:
             if labels[CURRENT] == token:
                 self.shut_out = False
                 self.require_current()
-        if self.setup.cleans_up and labels.get(PENDING) == token:
+        if self.setup.service.cleans_up and labels.get(PENDING) == token:
             self._replace(self.secret.versions.move(PENDING, token, None))
         self.say(f"{short(token)} has ended well")
         return "success"
@@ -506,6 +538,7 @@ class World:
         if kind == "alone":
             self.shut_out = True
         self.edited_in_a_hold = self.edited_in_a_hold or bool(self.database.lock_holders)
+        self.edited_both = self.edited_both or kind == "database"
         self.operations.edit_abandons_rotation = abandons
         request = {
             "SecretId": self.secret.arn,
@@ -556,6 +589,8 @@ class World:
             for session in delivery.sessions:
                 with suppress(Killed):
                     session.close()
+        if delivery.leaves is not None and delivery.leaves == self.secret.versions.pending():
+            self.blame(f"H5: AWSPENDING is left on {short(delivery.leaves)}, which is over")
         return succeeded
 
     def _invoke(self, delivery: Delivery) -> None:
@@ -582,6 +617,13 @@ class World:
             session.is_open = False
             self.database.release(session)
         raise Unreachable("The connection is lost.")
+
+    def die(self, delivery: Delivery) -> None:
+        """Kill a delivery whose next request is on its way: the server ends its sessions."""
+        self.killed = delivery.dying = True
+        for session in delivery.sessions:
+            session.is_open = False
+            self.database.release(session)
 
     # -- turns: what the scheduler overrides -----------------------------------------------------
 
@@ -615,6 +657,8 @@ class World:
             raise Killed
         self.turn(delivery)
         delivery.messages += 1
+        if delivery.dying and message.split(" ", 1)[0] not in WRITES:
+            raise Killed
         if delivery is self.held:
             self.say(f"    {delivery.name} [held one]: {message}")
             return None
@@ -662,6 +706,11 @@ class World:
             raise ReadTimeoutError(endpoint_url="https://secretsmanager", error=None)
         if operation in READS:
             return self.read(operation, parameters)
+        if self.running.dying:
+            self.arrived_late = True
+            with suppress(ClientError):
+                self._write(operation, parameters)
+            raise Killed
         if kind in {"lost", "unanswered"}:
             with suppress(ClientError):
                 self._write(operation, parameters)
@@ -679,6 +728,7 @@ class World:
         if self._stale and parameters["SecretId"] == self.secret.arn:
             self._stale -= 1
             self.secret.before, self.secret.stale_reads = self._stale_view, 1
+            self.saw_stale = self.saw_stale or delivery.holds
         try:
             answer = self._answer(operation, parameters)
         finally:
@@ -701,25 +751,37 @@ class World:
 
     def _answer(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            if operation == "PutSecretValue" and self.setup.put_drops:
+            if operation == "PutSecretValue":
                 return self._put(parameters)
+            if operation == "UpdateSecretVersionStage":
+                self._require_move(parameters)
             return OPERATIONS[operation](self.operations, parameters)
         except ServiceError as error:
             self.say(f"        {error.code}")
             raise refusal(error, operation) from None
 
     def _put(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Store a value, and take AWSPENDING off its version where the request does not name it.
-
-        What the service does is not known: a function must be right under both.
-        """
-        answer = self.operations.put_secret_value(parameters)
-        versions = self.secret.versions
+        """Store a value; see what the service does with an AWSPENDING that is not named."""
         token = parameters["ClientRequestToken"]
-        if versions.labels.get(PENDING) == token and PENDING not in parameters["VersionStages"]:
-            self.secret.versions = versions.move(PENDING, token, None)
+        unnamed = (
+            self.secret.versions.labels.get(PENDING) == token
+            and PENDING not in parameters["VersionStages"]
+        )
+        if unnamed and self.setup.service.unnamed == "refused":
+            raise ServiceError("InvalidParameterException", "AWSPENDING must be named.")
+        answer = self.operations.put_secret_value(parameters)
+        if unnamed and self.setup.service.unnamed == "dropped":
+            self.secret.versions = self.secret.versions.move(PENDING, token, None)
             answer["VersionStages"].remove(PENDING)
         return answer
+
+    def _require_move(self, parameters: Mapping[str, Any]) -> None:
+        holder = self.secret.versions.labels.get(parameters["VersionStage"])
+        repeated = holder is not None and parameters.get("MoveToVersionId") == holder
+        # A wrong RemoveFromVersionId is refused as such.
+        right = parameters.get("RemoveFromVersionId", holder) == holder
+        if repeated and right and not self.setup.service.takes_repeated_moves:
+            raise ServiceError("InvalidParameterException", "The version has that label already.")
 
     # -- what must hold --------------------------------------------------------------------------
 
@@ -763,7 +825,7 @@ class World:
             self.blame(f"H6: {delivery.name}, over when it looked, moves {', '.join(foreign)}")
         left = self.secret.versions.pending()
         if PENDING in moved and left is not None and self.live is None and self.succeeded:
-            self.blame(f"H5: AWSPENDING moves to {short(left)} when no rotation is under way")
+            delivery.leaves = left
 
     def _resume(self, moved: Mapping[str, tuple[str | None, str | None]], by: Delivery) -> None:
         """Take a rotation up again whose createSecret gives itself the AWSPENDING that nobody has.
@@ -771,8 +833,10 @@ class World:
         Whether PutSecretValue has taken it off, or an operator, it cannot know: what is abandoned
         between its first message and that one goes on, if no other rotation has ended since.
         """
-        attaches = by.step == STEPS[0] and moved.get(PENDING) == (None, by.token)
-        if attaches and not self.succeeded:
+        attaches = by.step == STEPS[0] and moved.get(PENDING, ())[1:] == (by.token,)
+        over = not self.succeeded or self.setup.service.unnamed == "refused"
+        self.taken_up = self.taken_up or (attaches and by.token != self.live and over)
+        if attaches and moved[PENDING][0] is None and not self.succeeded:
             self.live, by.looked_alive = by.token, True
             self.say(f"{short(by.token)} is under way again")
 
