@@ -5,6 +5,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON_HERE := .venv/bin/python
+# Its schemas are in the package: nothing is downloaded.
+SCHEMA := .venv-release/bin/check-jsonschema --quiet --builtin-schema
 # cfn-lint and SAM ask for a Region although neither talks to AWS.
 export AWS_DEFAULT_REGION ?= eu-central-1
 export SAM_CLI_TELEMETRY := 0
@@ -14,7 +16,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup environment sam-environment lambda-environment scan-environment \
-	mutants-environment node-environment
+	mutants-environment release-environment node-environment
 setup: environment ## make .venv from the lock and bring the database servers; quick when done
 	@$(PYTHON_HERE) -m local.servers fetch
 
@@ -32,6 +34,10 @@ scan-environment:
 mutants-environment:
 	@local/setup.sh .venv-mutants requirements/mutants.txt
 
+# The bill of materials of a release, the schemas of what GitHub reads, pre-commit.
+release-environment:
+	@local/setup.sh .venv-release requirements/release.txt
+
 # What Lambda's own runtime has, in Lambda's Python version, to start built functions with.
 lambda-environment: environment
 	@PYTHON="$$($(PYTHON_HERE) -m local.interpreter)" local/setup.sh .venv-lambda requirements/lambda.txt
@@ -48,7 +54,7 @@ demo: setup ## watch PostgreSQL, MySQL and MariaDB passwords rotate on real serv
 test: setup ## the tests, under eight minutes
 	@$(PYTHON_HERE) -m pytest -m "not matrix and not deploy"
 
-test-deploy: setup build lambda-environment node-environment ## the built functions, the template and its policies
+test-deploy: setup build release-environment lambda-environment node-environment ## the built functions, the template and its policies
 	@$(PYTHON_HERE) -m pytest -m deploy
 
 test-sample: setup ## the engines, versions and strategies that `make test` leaves out
@@ -57,7 +63,7 @@ test-sample: setup ## the engines, versions and strategies that `make test` leav
 test-matrix: setup ## every crash and every pause, for hours; writes docs/failure-modes.md
 	@$(PYTHON_HERE) -m tests.kit.failure_modes --write
 
-test-all: setup build lambda-environment node-environment ## every test; test-matrix measures besides
+test-all: setup build release-environment lambda-environment node-environment ## every test; test-matrix measures besides
 	@$(PYTHON_HERE) -m pytest
 
 coverage: setup ## the tests once more, with a report of what they do not reach
@@ -74,7 +80,7 @@ mutants: mutants-environment ## change the modules that decide; writes docs/muta
 	@.venv-mutants/bin/python -m tests.kit.mutants
 
 .PHONY: check format
-check: environment sam-environment scan-environment ## ruff, mypy, cfn-lint, SAM's validation, checkov
+check: environment sam-environment scan-environment release-environment ## ruff, mypy, cfn-lint, SAM's validation, checkov, GitHub's schemas
 	@$(PYTHON_HERE) -m ruff check
 	@$(PYTHON_HERE) -m ruff format --check
 	@$(PYTHON_HERE) -m mypy
@@ -82,10 +88,20 @@ check: environment sam-environment scan-environment ## ruff, mypy, cfn-lint, SAM
 	@.venv-sam/bin/sam validate --lint
 	@.venv-scan/bin/checkov --quiet --compact --skip-download --framework cloudformation \
 		--file template.yaml examples/*.yaml
+	@$(SCHEMA) vendor.github-workflows .github/workflows/*.yaml
+	@$(SCHEMA) vendor.dependabot .github/dependabot.yml
+	@$(SCHEMA) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	@$(SCHEMA) vendor.github-issue-forms \
+		$(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	@.venv-release/bin/pre-commit validate-config
 
 format: environment ## let ruff mend what it can
 	@$(PYTHON_HERE) -m ruff check --fix
 	@$(PYTHON_HERE) -m ruff format
+
+.PHONY: pages
+pages: environment ## write what the code says into the runbook and the diagrams
+	@$(PYTHON_HERE) -m tests.pages
 
 .PHONY: bench
 bench: setup ## cold start, warm rotation and memory, as ratios to the bare calls
@@ -103,6 +119,14 @@ invoke: setup ## run one function with one event: FUNCTION=MysqlRotator EVENT=ev
 stage: setup ## a playground: servers, Secrets Manager, functions, secrets well and broken, until Ctrl-C
 	@$(PYTHON_HERE) -m local.stage
 
+.PHONY: verify-live release
+PROBES ?=
+verify-live: environment ## ask a live AWS account what no simulator knows; says the costs, and asks first
+	@$(PYTHON_HERE) -m probes $(PROBES)
+
+release: build release-environment ## plain CloudFormation, code, checksums, bill of materials: build/release
+	@$(PYTHON_HERE) -m local.release
+
 .PHONY: lock
 lock: environment ## resolve every dependency anew and write the locks
 	@local/lock.sh
@@ -113,4 +137,4 @@ clean: ## remove what builds and tests leave behind
 	@find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove the environments, too
-	@rm -rf .venv .venv-sam .venv-scan .venv-lambda .venv-mutants tests/deployment/node_modules
+	@rm -rf .venv .venv-sam .venv-scan .venv-lambda .venv-mutants .venv-release tests/deployment/node_modules

@@ -18,25 +18,26 @@ BUILD = ROOT / "build"
 ARCHITECTURES = ("arm64", "x86_64")
 
 
-def build(architecture: str, template: Path = TEMPLATE) -> Path:
+def build(architecture: str, template: Path = TEMPLATE, into: Path = BUILD) -> Path:
     """Build for one processor and return the folder, which has one folder per function and layer.
 
     Args:
         architecture: ``arm64`` or ``x86_64``.
         template: What to build; a nested stack gets a folder of its own.
+        into: Where the folder is made, and what SAM keeps so as not to build again.
 
     Raises:
         InterpreterMissing: The functions' own Python version is not installed.
         subprocess.CalledProcessError: SAM failed; it has said why.
     """
-    folder = BUILD / architecture
+    folder = into / architecture
     if template != TEMPLATE:
-        folder = BUILD / template.stem / architecture
+        folder = into / template.stem / architecture
     interpreter = find_interpreter()
     subprocess.run(
         [
             *(SAM, "build", "--template", template),
-            *("--build-dir", folder, "--cache-dir", BUILD / "cache"),
+            *("--build-dir", folder, "--cache-dir", into / "cache"),
             *("--parameter-overrides", f"Architecture={architecture}"),
         ],
         cwd=ROOT,

@@ -13,6 +13,7 @@ lock --group uv --output-file requirements/uv.txt
 lock --group sam --output-file requirements/sam.txt
 lock --group scan --output-file requirements/scan.txt
 lock --group mutants --constraint requirements/dev.txt --output-file requirements/mutants.txt
+lock --group release --output-file requirements/release.txt
 lock --group lambda --constraint requirements/dev.txt --output-file requirements/lambda.txt
 lock --group layer --constraint requirements/dev.txt --output-file shared/requirements.txt
 lock --group postgres --constraint requirements/dev.txt --output-file rotators/postgres/requirements.txt

@@ -118,7 +118,11 @@ def require_fresh(rotation: Rotation, reading: Reading) -> None:
 
 
 def conclude(error: RotationError, rotation: Rotation, databases: Databases) -> None:
-    """End the attempt if no retry can cure ``error``, and let the error tell what became of it."""
+    """End the attempt if no retry can cure ``error``, and let the error tell what became of it.
+
+    Commands in the error's advice name the secret from then on.
+    """
+    error.advice = error.advice.replace("<ARN>", rotation.secret_id)
     if error.retry_cures:
         return
     try:

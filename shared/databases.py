@@ -102,14 +102,16 @@ class Databases:
             self._administrators.login_for(login, rotation.secret_id, pair, adopting=True)
         )
 
-    def require_login(self, rotation: Rotation, login: Login) -> str | None:
+    def require_login(
+        self, rotation: Rotation, login: Login, *, asks_who: bool = False
+    ) -> str | None:
         """Make sure, by a fresh login, that the database accepts the password.
 
         A limit that only the right password leads to is proof as well. An account that may not be
         used is not, however right the password: nobody could log in with what is promoted then.
 
         Returns:
-            Whom the session acts as; None where that is no question, or could not be asked.
+            Whom the session acts as, if ``asks_who``; None where that could not be asked.
 
         Raises:
             LoginRefused: It does not.
@@ -117,7 +119,7 @@ class Databases:
         try:
             deadline = rotation.deadline.within(PROOF_SECONDS)
             with self.connect(rotation, login, deadline) as session:
-                return session.acts_as()
+                return session.acts_as() if asks_who else None
         except DatabaseError as error:
             if error.proves_password and isinstance(error, ServerBusy):
                 return None

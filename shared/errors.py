@@ -121,7 +121,10 @@ class ManagedSecret(NotRotatable):
 class RotationNotEnabled(NotRotatable):
     """The secret has no rotation configured."""
 
-    hint = "Enable it with `aws secretsmanager rotate-secret --rotation-lambda-arn ...`."
+    hint = (
+        "Enable it: `aws secretsmanager rotate-secret --secret-id <ARN> --rotation-lambda-arn "
+        "<function's ARN> --no-rotate-immediately`."
+    )
 
 
 class UnknownVersion(NotRotatable):
@@ -162,7 +165,10 @@ class WrongEngine(NotRotatable):
 class BadSecret(NotRotatable):
     """The secret's value cannot be used: not JSON, or a field is missing or of a wrong kind."""
 
-    hint = "Correct that field with `aws secretsmanager put-secret-value` and rotate again."
+    hint = (
+        "Correct that field with `aws secretsmanager put-secret-value --secret-id <ARN> "
+        "--secret-string file://value.json`."
+    )
 
 
 class ServiceFailed(RotationError):
@@ -196,8 +202,8 @@ class TooManyLabels(ServiceFailed):
     remedy = Remedy.SETTING
     retry_cures = False
     hint = (
-        "Take labels of your own off: `aws secretsmanager describe-secret` lists them under "
-        "VersionIdsToStages."
+        "Take labels of your own off: `aws secretsmanager describe-secret --secret-id <ARN> "
+        "--query VersionIdsToStages` lists all."
     )
 
 
@@ -430,8 +436,8 @@ class ReplicaBehind(CannotRotate):
     remedy = Remedy.WAIT
     retry_cures = True
     hint = (
-        "Secrets Manager repeats the rotation by itself; if it stays, look at `aws secretsmanager "
-        "describe-secret`, which says why, and repeat with `replicate-secret-to-regions`."
+        "Secrets Manager repeats the rotation by itself; if it stays, `aws secretsmanager "
+        "describe-secret --secret-id <ARN> --query ReplicationStatus` says why."
     )
 
 

@@ -178,9 +178,7 @@ class Source(Enum):
 SEARCH = (Source.CURRENT, Source.FENCE, Source.PREVIOUS, Source.REST)
 """The order in which a user's own passwords are tried."""
 
-SEARCH_BEFORE_ADMINISTRATOR = (Source.CURRENT, Source.FENCE)
-"""Where an administrator can reset the password, no guessing: each refused login counts against
-the account (FAILED_LOGIN_ATTEMPTS) and shows in the audit log."""
-
-SEARCH_ONCE_MORE = (Source.CURRENT, Source.FENCE)
-"""When an earlier delivery of the attempt has searched in vain: its refusals count as well."""
+SEARCH_WITHOUT_GUESSING = (Source.CURRENT, Source.FENCE)
+"""Where an administrator can set the password, and where an earlier delivery of the attempt has
+searched in vain: each refused login counts against the account (FAILED_LOGIN_ATTEMPTS) and shows in
+the audit log."""

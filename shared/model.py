@@ -184,11 +184,6 @@ class Login:
             msg = f"Field `host` of {where} is an RDS Proxy, which keeps passwords of its own."
             raise BadSecret(msg, hint=PROXY_HINT)
 
-    def same_but_credentials(self, other: "Login") -> bool:
-        """Say whether the two values differ in nothing but user name and password."""
-        credentials = {"username": None, "password": None}
-        return {**self.document, **credentials} == {**other.document, **credentials}
-
     def to_json(self) -> str:
         """Return the JSON text to store: every key in its place, non-ASCII characters as they are.
 
@@ -204,12 +199,13 @@ class Login:
 
 
 PROXY_HINT = (
-    "Store the own endpoint of the instance or cluster as `host`, with `aws secretsmanager "
-    "put-secret-value`, and rotate again; let applications take the proxy's name from elsewhere."
+    "Store the own endpoint of the instance or cluster as `host`: `aws secretsmanager "
+    "put-secret-value --secret-id <ARN> --secret-string file://value.json`; let applications take "
+    "the proxy's name from elsewhere."
 )
 OBJECT_HINT = (
-    "Store a JSON object with `host`, `username` and `password`, with `aws secretsmanager "
-    "put-secret-value --secret-string`, and rotate again."
+    "Store a JSON object with `host`, `username` and `password`: `aws secretsmanager "
+    "put-secret-value --secret-id <ARN> --secret-string file://value.json`."
 )
 
 

@@ -5,10 +5,13 @@ import re
 import pytest
 
 from local.template import ROOT
+from probes.__main__ import PROBES as ASKING
+from probes.report import relied_on
 
 PAGE = (ROOT / "docs" / "aws-facts.md").read_text()
 FACTS = dict(re.findall(r"^### (.+)\n((?:- .+\n)+)", PAGE, re.MULTILINE))
 FIELDS = ["relies on it", "source", "sure", "pinned by", "probe"]
+BY_HAND = {"P5", "P6"}
 PROBES = set(re.findall(r"^\| (P\d) \|", PAGE, re.MULTILINE))
 
 
@@ -40,6 +43,20 @@ def test_a_fact_names_a_probe_that_is_described(fact: str) -> None:
     named = set(re.findall(r"\bP\d\b", probe))
     assert named <= PROBES
     assert named or probe.startswith(("none", "the first deployment"))
+
+
+def test_every_question_of_a_probe_is_a_facts_and_every_id_a_question() -> None:
+    """The ids on the page are those that the probes answer, all of them."""
+    asked = {question for probe in ASKING.values() for question in probe.QUESTIONS}
+    assert relied_on().keys() == asked
+    assert {question.partition(".")[0] for question in asked} == ASKING.keys() == PROBES - BY_HAND
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_a_probes_questions_have_its_own_ids(name: str) -> None:
+    """P1's questions are P1.1 and so on, without a gap."""
+    questions = list(ASKING[name].QUESTIONS)
+    assert questions == [f"{name}.{number}" for number in range(1, len(questions) + 1)]
 
 
 def test_every_file_named_exists() -> None:

@@ -19,6 +19,10 @@ RESTART = re.compile(
 HEALTHY = {
     "CONTRIBUTING.md": ["aws secretsmanager rotate-secret --secret-id app/postgres"],
     "README.md": ["aws secretsmanager rotate-secret --secret-id <ARN of Reports>"],
+    "docs/when-a-rotation-fails.md": [
+        "aws secretsmanager rotate-secret --secret-id <ARN> # AWSPENDING is off",
+        "aws secretsmanager rotate-secret --secret-id <ARN> --rotation-lambda-arn",
+    ],
     "docs/deploy.md": ["aws secretsmanager rotate-secret --secret-id <ARN> --rotation-lambda-arn"],
 }
 """Commands, by page, for a secret that nothing waits on."""

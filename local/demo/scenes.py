@@ -34,7 +34,7 @@ STRATEGIES: Mapping[str, Strategy] = {
         by_administrator=False,
         interruption_seconds=1.0,
         why_old_works=None,
-        calls=9,
+        calls=10,
         logins=3,
     ),
     "alternating-users": Strategy(

@@ -47,6 +47,8 @@ TRANSACTION_SECONDS = 15.0
 
 LOCK_SHARE, STATEMENT_SHARE = 0.8, 0.9
 """Parts of that time after which the server itself gives up: its error says more than silence."""
+ANSWER_SECONDS = 1.0
+"""What the server has for saying so, on a busy machine, before the connection is cut."""
 
 IDLE_TIMEOUT_SINCE = 140_000
 """The first version, as libpq numbers them, with ``idle_session_timeout``."""
@@ -367,7 +369,8 @@ class PostgresSession(Session):
         lock, statement = (
             str(max(1, int(seconds * share * 1000))) for share in (LOCK_SHARE, STATEMENT_SHARE)
         )
-        with self._in_time(seconds), self._connection.transaction():
+        cut = self._deadline.seconds(seconds + ANSWER_SECONDS, "run a statement")
+        with self._in_time(cut), self._connection.transaction():
             self._run(
                 "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true),"
                 " pg_catalog.set_config('statement_timeout', %s, true),"

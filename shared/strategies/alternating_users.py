@@ -29,13 +29,13 @@ class AlternatingUsers(Strategy):
             holding(session, rotation, attempt) as hold,
         ):
             hold.require_settled()
-            keeper = second_user(session)
+            keeper = second_user(rotation, session)
             wanted = SecretSettings.of(hold.reading.description, rotation.settings)
-            adopts = self._adopts(rotation, attempt, keeper, wanted)
-            managed = attempt.plan.rights_are_managed
+            ownership = self._ownership(rotation, attempt, keeper, wanted)
+            managed = attempt.plan.rights_are_managed and not _is_alone(attempt, ownership)
 
             def change() -> None:
-                if adopts:
+                if ownership is Ownership.FOREIGN:
                     keeper.adopt(pair)
                 keeper.prepare(pending.username, pending.password, pair, rights=managed)
 
@@ -62,47 +62,47 @@ class AlternatingUsers(Strategy):
             and not _differences(attempt, keeper, _pair(attempt))
         )
 
-    def _adopts(
+    def _ownership(
         self, rotation: Rotation, attempt: Attempt, keeper: SecondUser, wanted: SecretSettings
-    ) -> bool:
-        """Say whether the second user has to be adopted; refuse one that this secret did not make.
+    ) -> Ownership:
+        """Say whose the second user is; a foreign one is to be adopted, or refused.
 
         Raises:
             NotOurUser: Neither made by this secret, nor named by its tag ``rotation:adopt``.
-            AccountMissing: There is no second user, and this attempt is not to make it.
+            AccountMissing: There is no second user, and a DBA is to make it.
         """
         pair = _pair(attempt)
         ownership = keeper.ownership(pair)
         if ownership is Ownership.FOREIGN and wanted.adopt == pair.second:
             self.databases.require_adoption_allowed(rotation, attempt.pending, pair)
-            return True
-        if ownership is Ownership.FOREIGN:
+        elif ownership is Ownership.FOREIGN:
             msg = f"User {pair.second} exists, and secret {pair.owner} did not make it."
             raise NotOurUser(
                 msg, hint=f"{NotOurUser.hint} To adopt it, a DBA runs: {keeper.adoption(pair)}"
             )
-        makes = attempt.plan.rights_are_managed and attempt.pending.username == pair.second
-        if ownership is Ownership.MISSING and not makes:
+        untouched = not attempt.plan.rights_are_managed
+        turn = attempt.pending.username == pair.second
+        if ownership is Ownership.MISSING and turn and untouched:
             msg = f"User {pair.second} does not exist."
             raise AccountMissing(msg)
-        return False
+        return ownership
 
     def verify(self, rotation: Rotation, attempt: Attempt) -> None:
         """Log in as the idle user, and compare the two users' rights once more."""
         super().verify(rotation, attempt)
         if attempt.plan.rights_are_managed:
             with self.connect_administrator(rotation, attempt) as session:
-                _require_equal(attempt, second_user(session), _pair(attempt))
+                _require_equal(attempt, second_user(rotation, session), _pair(attempt))
 
 
-def second_user(session: Session) -> SecondUser:
+def second_user(rotation: Rotation, session: Session) -> SecondUser:
     """Return the session as one that can keep a second user.
 
     Raises:
         CapabilityMissing: The server cannot.
     """
     if not isinstance(session, SecondUser):
-        raise missing(StrategyName.ALTERNATING_USERS)
+        raise missing(rotation, session, StrategyName.ALTERNATING_USERS)
     return session
 
 
@@ -128,8 +128,14 @@ def _require_idle(
         raise IdleUserInUse(msg)
 
 
+def _is_alone(attempt: Attempt, ownership: Ownership) -> bool:
+    """Say whether it is the first user's turn, and somebody has dropped the second."""
+    is_first = attempt.pending.username == _pair(attempt).first
+    return is_first and ownership is Ownership.MISSING
+
+
 def _differences(attempt: Attempt, keeper: SecondUser, pair: Pair) -> list[str]:
-    if not attempt.plan.rights_are_managed:
+    if not attempt.plan.rights_are_managed or _is_alone(attempt, keeper.ownership(pair)):
         return []
     return keeper.differences(pair, attempt.pending.username)
 

@@ -29,7 +29,7 @@ class DualPassword(Strategy):
             if found is not None:
                 confirm(self.databases, hold, found)
             hold.require_settled()
-            holder = two_passwords(session)
+            holder = two_passwords(rotation, session)
             if hold.reading.carries_fence and self.databases.accepts(rotation, pending):
                 hold.set_and_prove(None, partial(self.prove, hold))
                 return
@@ -51,12 +51,12 @@ def _add_own(hold: Hold, holder: TwoPasswords, username: str, new: str, old: str
         holder.set_both(username, new, old)
 
 
-def two_passwords(session: Session) -> TwoPasswords:
+def two_passwords(rotation: Rotation, session: Session) -> TwoPasswords:
     """Return the session as one that can give a user two passwords.
 
     Raises:
         CapabilityMissing: The server cannot.
     """
     if not isinstance(session, TwoPasswords):
-        raise missing(StrategyName.DUAL_PASSWORD)
+        raise missing(rotation, session, StrategyName.DUAL_PASSWORD)
     return session

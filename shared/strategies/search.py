@@ -14,7 +14,7 @@ from shared.errors import (
     ServerBusy,
 )
 from shared.holding import Hold
-from shared.lifecycle import SEARCH, SEARCH_BEFORE_ADMINISTRATOR, SEARCH_ONCE_MORE, Source
+from shared.lifecycle import SEARCH, SEARCH_WITHOUT_GUESSING, Source
 from shared.model import Label, Login, Version
 from shared.reading import Reading
 from shared.rotation import Attempt, BeginAgain, Rotation
@@ -69,7 +69,7 @@ class Search:
             BeginAgain: AWSCURRENT is the attempt's own version meanwhile.
         """
         by_administrator = self.attempt.pending.administrator_arn is not None
-        sources = SEARCH_BEFORE_ADMINISTRATOR if by_administrator else SEARCH
+        sources = SEARCH_WITHOUT_GUESSING if by_administrator else SEARCH
         for source, version in self._versions(sources):
             login = self._login(source, version)
             if login is None or login.password in self.refused:
@@ -103,7 +103,7 @@ class Search:
         yield Source.CURRENT, current
         reading = self.rotation.read()
         if Label.SEARCHED in (reading.labels or ()):
-            sources = SEARCH_ONCE_MORE
+            sources = SEARCH_WITHOUT_GUESSING
         tried = {current.id}
         for source in sources:
             for version_id in self._ids(source, reading):

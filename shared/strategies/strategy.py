@@ -20,8 +20,8 @@ from shared.model import Login
 from shared.options import Tag
 from shared.plan import Plan
 from shared.rotation import Attempt, Rotation
-from shared.session import Session
-from shared.settings import SecretSettings, StrategyName
+from shared.session import SecondUser, Session, TwoPasswords
+from shared.settings import SecretSettings, StrategyName, capability_missing
 
 READER_PAUSE_SECONDS = 0.5
 """Between two tries at a reader that lags behind."""
@@ -99,14 +99,14 @@ class Strategy(ABC):
         del rotation, attempt, session
         return None
 
-    def require_login(self, rotation: Rotation, login: Login) -> str | None:
-        """Log in, and return whom the session acts as.
+    def require_login(self, rotation: Rotation, login: Login) -> None:
+        """Log in once.
 
         Raises:
             LoginRefused: The database does not let the login in.
         """
         try:
-            return self.databases.require_login(rotation, login)
+            self.databases.require_login(rotation, login)
         except LoginRefused as refused:
             msg = (
                 f"User {login.username} was refused with the password of {rotation.secret_id}: "
@@ -129,7 +129,8 @@ class Strategy(ABC):
         """
         rotation, pending = hold.rotation, hold.attempt.pending
         try:
-            found = self.databases.require_login(rotation, pending)
+            asks = acts_as is not None
+            found = self.databases.require_login(rotation, pending, asks_who=asks)
         except LoginRefused as refused:
             raise _why_refused(hold, refused) from None
         if None not in (acts_as, found) and found != acts_as:
@@ -185,6 +186,11 @@ def _why_refused(hold: Hold, refused: LoginRefused) -> RotationError:
     return ProofFailed(msg)
 
 
-def missing(name: StrategyName) -> CapabilityMissing:
-    """Return the error for a server that cannot do what a strategy needs."""
-    return CapabilityMissing(f"This database server cannot do what the strategy {name} needs.")
+def missing(rotation: Rotation, session: Session, name: StrategyName) -> CapabilityMissing:
+    """Return the error for a server that cannot do what a strategy needs, with what it can do."""
+    possible = [
+        *([StrategyName.DUAL_PASSWORD] if isinstance(session, TwoPasswords) else ()),
+        *([StrategyName.ALTERNATING_USERS] if isinstance(session, SecondUser) else ()),
+        StrategyName.SINGLE_USER,
+    ]
+    return capability_missing(rotation.secret_id, name, possible)

@@ -163,11 +163,13 @@ class SimulatedSession(Session):
         if idle not in accounts:
             with self._database.effect(f"make {idle}", self):
                 accounts[idle] = Account([password], mark="unfinished")
-        if accounts[pair.second].mark != pair.owner:
+        if rights and accounts[pair.second].mark != pair.owner:
             with self._database.effect(f"mark {pair.second}", self):
                 accounts[pair.second].mark = pair.owner
         with self._database.effect(f"change the password of {idle}", self):
             accounts[idle].passwords = [password]
+        if not rights:
+            return
         for right in sorted(accounts[pair.first].rights - accounts[pair.second].rights):
             with self._database.effect(f"grant {right}", self):
                 accounts[pair.second].rights |= {right}

@@ -108,7 +108,7 @@ def test_what_does_not_hold_is_told(temporary_folder: Path) -> None:
     output, errors = demo.communicate(timeout=120)
     assert demo.returncode == 1, output + errors
     assert "1 of the claims did not hold:" in output
-    assert "9 calls to Secrets Manager (at most 3)" in output
+    assert "10 calls to Secrets Manager (at most 3)" in output
     assert '"message":"step succeeded"' in output
 
 
@@ -144,7 +144,7 @@ def test_ended_in_the_middle_it_leaves_nothing(
 SEEN = Observation(
     succeeded=True,
     attempts=1,
-    calls=9,
+    calls=10,
     logins=Logins(accepted=3, refused=0),
     report=Report(accepted=50, refused=1, errors=[], interruption=0.02, recovered=True),
     old_user="shop",
@@ -180,7 +180,7 @@ def test_a_healthy_rotation_passes(scene: Scene) -> None:
     [
         (SINGLE_USER, {"succeeded": False}),
         (SINGLE_USER, {"attempts": 2}),
-        (SINGLE_USER, {"calls": 10}),
+        (SINGLE_USER, {"calls": 11}),
         (SINGLE_USER, {"logins": Logins(4, 0)}),
         (SINGLE_USER, {"logins": Logins(2, 1)}),
         (SINGLE_USER, {"report": replace(SEEN.report, interruption=1.1)}),

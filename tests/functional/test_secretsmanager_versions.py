@@ -179,7 +179,7 @@ def test_no_value_is_ever_shown_in_a_repr() -> None:
     assert "s3cret" not in repr(put(Versions(), "a", text="s3cret"))
 
 
-LABELS = ["AWSCURRENT", "AWSPENDING", "AWSPREVIOUS", "mine", "rotation:applying"]
+LABELS = ["AWSCURRENT", "AWSPENDING", "AWSPREVIOUS", "mine", "rotation-fence"]
 IDS = [str(UUID(int=number)) for number in range(1, 7)]
 ids = st.sampled_from(IDS)
 

@@ -266,8 +266,13 @@ class _Scene:
                 if lane.twin_tripwire.held.wait(0.01):
                     self._in_the_middle(delivery, over=self._pause.way is Way.OVERTAKEN)
                     break
+            # Its last words may come to that boundary when it has ended already.
+            lane.twin_tripwire.let_go()
             outcome = other.result(END_SECONDS)
-        lane.settle_twin()
+        try:
+            lane.settle_twin()
+        except TimeoutError as stuck:
+            self._wrong.append(f"the other one, {outcome.error or 'ended well'}: {stuck}")
         self._wrong += lane.twin_tripwire.seen_wrong
         if let_go_at is None and not (outcome.succeeded or _found_the_lock_held(outcome)):
             self._wrong.append(f"the other one: {outcome.steps[-1].step} failed: {outcome.error}")

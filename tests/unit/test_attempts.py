@@ -27,6 +27,7 @@ from shared.errors import (
     LockTimeout,
     LoginRefused,
     NotRotatable,
+    ReplicaBehind,
     ServiceFailed,
     UnknownVersion,
     VersionNotPending,
@@ -511,6 +512,15 @@ def test_refusal_by_an_old_reading(
     attempt = secret.begin()
     concluded(secret, step, error=error)
     assert secret.holder(Stage.PENDING) == attempt.token
+
+
+def test_commands_name_the_secret(secret: Secret) -> None:
+    """What an error advises can be typed as it stands, also where the attempt goes on."""
+    secret.begin()
+    for error in (BadSecret("no"), ReplicaBehind("no")):
+        conclude(error, secret.rotation(), Way(secret))
+        assert "<ARN>" not in error.advice
+        assert f"--secret-id {secret.arn} " in error.advice
 
 
 def test_outcome_comes_after_what_is_told_already(secret: Secret) -> None:

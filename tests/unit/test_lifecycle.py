@@ -16,8 +16,7 @@ from shared.errors import (
 from shared.lifecycle import (
     ACTIONS,
     SEARCH,
-    SEARCH_BEFORE_ADMINISTRATOR,
-    SEARCH_ONCE_MORE,
+    SEARCH_WITHOUT_GUESSING,
     VERDICTS,
     Action,
     Source,
@@ -185,7 +184,7 @@ def test_order_of_the_search() -> None:
     assert set(SEARCH) == set(Source)
 
 
-@pytest.mark.parametrize("sources", [SEARCH_BEFORE_ADMINISTRATOR, SEARCH_ONCE_MORE])
+@pytest.mark.parametrize("sources", [SEARCH_WITHOUT_GUESSING])
 def test_searches_without_guessing(sources: tuple[Source, ...]) -> None:
     """Where guesses cost too much, only the two passwords are tried that may well be in force."""
     assert sources == (Source.CURRENT, Source.FENCE)

@@ -1,7 +1,7 @@
 """Events, labels and secrets: whatever comes in, it is read or refused by name."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
@@ -191,7 +191,6 @@ def test_deep_secret_is_kept_or_refused(depth: int) -> None:
         assert depth > 200, error  # noqa: PT017
     else:
         assert login.replacing(password="new").to_json().count("[") == depth
-        assert login.same_but_credentials(login.replacing(password="new"))
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 5000])
@@ -293,25 +292,6 @@ def test_login_at_another_address() -> None:
         login.password,
     )
     assert reader.document == login.document
-
-
-@pytest.mark.parametrize(
-    ("change", "same"),
-    [
-        ({}, True),
-        ({"password": "other"}, True),
-        ({"username": "other"}, True),
-        ({"host": "other"}, False),
-        ({"added": None}, False),
-        ({"port": "5432"}, False),
-    ],
-)
-def test_same_but_credentials(change: Mapping[str, Any], same: bool) -> None:
-    """Two values are the same rotation's if they differ in user and password only."""
-    one = Login.parse(json.dumps(SECRET), where="x")
-    other = Login.parse(json.dumps({**SECRET, **change}), where="x")
-    assert one.same_but_credentials(other) is same
-    assert other.same_but_credentials(one) is same
 
 
 def test_version_shows_no_value() -> None:

@@ -32,9 +32,13 @@ from shared.errors import (
     ServerBusy,
     Unreachable,
 )
-from shared.model import Description, Login
+from shared.model import Description, Login, RotationEvent, Step
+from shared.passwords import Profile
+from shared.redaction import Redactor
+from shared.rotation import Rotation
 from shared.runtime import Clients, handler_for
 from shared.session import Lock, Pair, Session
+from shared.settings import Settings
 from shared.store import SecretStore
 from shared.strategies import strategy
 from shared.strategies.alternating_users import second_user
@@ -474,6 +478,18 @@ def test_second_user_that_is_adopted(
     assert world.logs_in()
 
 
+def test_second_user_that_was_dropped(service: SecretsManagerService) -> None:
+    """An active second user that somebody has dropped keeps the first from nothing."""
+    world = World(service, "alternating-users")
+    world.rotate()
+    del world.database.accounts["app_clone"]
+    assert not world.logs_in()
+    for username in ("app", "app_clone"):
+        world.rotate()
+        assert world.login()[0] == username
+        assert world.logs_in()
+
+
 @pytest.mark.parametrize("status", ["InProgress", "Failed"])
 def test_region_that_lags_behind(
     service: SecretsManagerService, monkeypatch: pytest.MonkeyPatch, status: str
@@ -542,12 +558,17 @@ class BareSession(Session):
         return None
 
 
-def test_engine_without_capabilities() -> None:
-    """A session that lacks a capability is told by the strategy's name."""
-    with pytest.raises(CapabilityMissing, match="alternating-users"):
-        second_user(BareSession())
-    with pytest.raises(CapabilityMissing, match="dual-password"):
-        two_passwords(BareSession())
+def test_engine_without_capabilities(service: SecretsManagerService) -> None:
+    """A strategy that a session cannot do is told by its name, with those that it can."""
+    world = World(service, "alternating-users")
+    event = RotationEvent(Step.SET, world.arn, str(uuid4()))
+    settings = Settings.from_environment({}, Profile())
+    rotation = Rotation(event, SecretStore(service.client()), settings, Deadline(60), Redactor())
+    with pytest.raises(CapabilityMissing, match=r"alternating-users needs; it can do single-user"):
+        second_user(rotation, BareSession())
+    with pytest.raises(CapabilityMissing, match="dual-password needs") as caught:
+        two_passwords(rotation, BareSession())
+    assert f"--secret-id {world.arn} --tags Key=rotation:strategy,Value=single" in str(caught.value)
 
 
 def test_length_of_names() -> None:

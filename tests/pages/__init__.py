@@ -1,0 +1,1 @@
+"""Pages that say what the code says: the runbook, and diagrams."""

@@ -1,0 +1,1 @@
+"""The probes, asked of the local endpoint."""
