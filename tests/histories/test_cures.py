@@ -147,7 +147,7 @@ def patience_after_a_refused_promotion(patch: pytest.MonkeyPatch) -> None:
 
 def search_of_the_fence(patch: pytest.MonkeyPatch) -> None:
     """The password of an abandoned change is not looked for where the fence is."""
-    for name in ("SEARCH", "SEARCH_BEFORE_ADMINISTRATOR", "SEARCH_ONCE_MORE"):
+    for name in ("SEARCH", "SEARCH_WITHOUT_GUESSING"):
         patch.setattr(search, name, (Source.CURRENT, Source.PREVIOUS))
 
 
