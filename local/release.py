@@ -34,8 +34,11 @@ from local.template import ROOT, Template, load
 FOLDER: Final = BUILD / "release"
 CYCLONEDX: Final = ROOT / ".venv-release" / "bin" / "cyclonedx-py"
 LOCKS: Final = ("shared/requirements.txt", "rotators/*/requirements.txt")
-FRESH: Final = (sys.executable, "-m", "tests.kit.failure_modes", "--require-fresh")
-"""Fails where a row of docs/failure-modes.md was measured with other code."""
+MEASURED: Final[Mapping[str, Sequence[str]]] = {
+    "make test-matrix": (sys.executable, "-m", "tests.kit.failure_modes", "--require-fresh"),
+    "make histories": (sys.executable, "-m", "tests.histories", "--require-fresh"),
+}
+"""What measures anew, to the command that fails where the last measure is of other code."""
 CODE: Final[Mapping[str, str]] = {
     "AWS::Serverless::Function": "CodeUri",
     "AWS::Serverless::LayerVersion": "ContentUri",
@@ -217,26 +220,24 @@ def release(built: Path = BUILD, folder: Path = FOLDER) -> Path:
     return folder
 
 
-def require_ready(fresh: Sequence[str] = FRESH, folder: Path = ROOT) -> None:
+def require_ready(measured: Mapping[str, Sequence[str]] = MEASURED, folder: Path = ROOT) -> None:
     """Say whether this commit may be released.
 
     Args:
-        fresh: The command that fails where a promise was measured with other code.
+        measured: What measures a promise, to the command that fails where that was other code.
         folder: The repository.
 
     Raises:
-        NotReleased: A file differs from the commit, or a measured row is stale.
+        NotReleased: A file differs from the commit, or a promise was measured on other code.
     """
     changed = subprocess.run(
         ["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, check=True
     ).stdout
     if changed:
         raise NotReleased(f"A release is of a commit. Commit or remove first:\n{changed}")
-    if subprocess.run(fresh, cwd=folder, check=False).returncode:
-        raise NotReleased(
-            "Rows of docs/failure-modes.md are stale. Measure them anew: "
-            ".venv/bin/python -m tests.kit.failure_modes --write"
-        )
+    for measure, fresh in measured.items():
+        if subprocess.run(fresh, cwd=folder, check=False).returncode:
+            raise NotReleased(f"A promise was measured on other code. Measure it anew: {measure}")
 
 
 def main() -> int:

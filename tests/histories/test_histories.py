@@ -27,6 +27,7 @@ from tests.histories.record import (
 from tests.histories.scheduler import Turns, token
 from tests.histories.search import FIRST, NO_LOCK, ON_ITS_WAY, Faulty, Held, Search
 from tests.histories.world import STEPS, Fault, Service, Setup, World, version_id
+from tests.kit.digest import ROOT
 
 ALONE = Setup("single-user", administrator=False)
 ALTERNATING = Setup("alternating-users", administrator=True, promote_in="finishSecret")
@@ -111,6 +112,13 @@ def test_the_record_is_of_a_search_that_lost_nothing() -> None:
     rows = Record.read().rows
     assert set(rows) == {part.row for part in parts()}
     assert all(row.histories > 0 and row.lost == 0 for row in rows.values())
+
+
+def test_the_page_has_the_number_of_the_record() -> None:
+    """The page on failure modes says how many histories the committed record counts."""
+    histories = sum(row.histories for row in Record.read().rows.values())
+    page = (ROOT / "docs" / "failure-modes.md").read_text()
+    assert f"**{histories:,} histories, 0 lost**" in page
 
 
 def test_a_stale_record_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
