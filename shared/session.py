@@ -34,10 +34,6 @@ class Pair:
     def __contains__(self, username: object) -> bool:
         return username in (self.first, self.second)
 
-    def partner(self, username: str) -> str:
-        """Return the other user of the pair."""
-        return self.second if username == self.first else self.first
-
 
 class Lock(Enum):
     """How a session came by a lock."""

@@ -88,9 +88,6 @@ class Scope:
         return self == other
 
 
-SERVER = Scope()
-
-
 @dataclass(frozen=True, slots=True, order=True)
 class MariadbRight:
     """One privilege for one scope, and for one column if there is one."""
