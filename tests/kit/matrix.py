@@ -197,7 +197,9 @@ def _run_chain(trial: Trial, chain: Chain, report: Report) -> None:
         if phase == "later":
             trial.change_rights()
         if boundary is None:
-            report.wrong += trial.rotate()
+            # The idle user may follow at its next turn only, where rights have changed meanwhile.
+            _, wrong = trial.attempt(str(uuid4()), looking=True)
+            report.wrong += wrong + trial.wrong_at_end()
         else:
             where = f"{phase} rotation killed at {boundary}, {recovery}"
             found = _kill_and_recover(trial, boundary, recovery, report)
