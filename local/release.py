@@ -83,6 +83,14 @@ class _NoManagedPolicies:
         return {}
 
 
+def transformed(template: Template) -> Template:
+    """Return what SAM makes of a template: CloudFormation without SAM's own types."""
+    # SAM asks for a Region, although it talks to nobody.
+    with patch.dict(os.environ, {"AWS_DEFAULT_REGION": "eu-central-1"}):
+        made: Template = transform(template, {}, _NoManagedPolicies())
+    return made
+
+
 def parts(template: Template) -> list[str]:
     """Return the logical ids of what has code."""
     return [name for name, one in template["Resources"].items() if one["Type"] in CODE]
@@ -136,9 +144,7 @@ def plain(template: Template, code: str) -> Template:
         place = {"Bucket": {"Ref": "CodeBucket"}, "Key": key}
         resource["Properties"][CODE[resource["Type"]]] = place
         resource.get("Metadata", {}).pop("BuildMethod", None)
-    # SAM asks for a Region, although it talks to nobody.
-    with patch.dict(os.environ, {"AWS_DEFAULT_REGION": "eu-central-1"}):
-        made: Template = transform(template, {}, _NoManagedPolicies())
+    made = transformed(template)
     for resource in made["Resources"].values():
         if resource["Type"] == "AWS::Lambda::Function":
             signing = [{"Ref": "CodeSigningConfigArn"}, {"Ref": "AWS::NoValue"}]

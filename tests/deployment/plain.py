@@ -1,15 +1,11 @@
 """Templates as SAM transforms them: plain CloudFormation, which is what AWS carries out."""
 
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-from samtranslator.translator.transform import transform
-
+from local import release
 from local.template import ROOT, TEMPLATE, Template, load
-from tests.deployment.stack import REGION
 
 BUCKET = "artefacts"
 TEMPLATES = (
@@ -25,14 +21,6 @@ _CODE = {
 }
 
 
-class _NoManagedPolicies:
-    """The templates name no managed policy, so SAM has nothing to look up."""
-
-    def load(self) -> dict[str, str]:
-        """Return no policies."""
-        return {}
-
-
 def transformed(path: Path = TEMPLATE) -> Template:
     """Return plain CloudFormation, with the code where `sam package` would put it."""
     template = load(path)
@@ -43,10 +31,7 @@ def transformed(path: Path = TEMPLATE) -> Template:
             resource["Properties"][place] = f"s3://{BUCKET}/{name}.zip"
     if "Transform" not in template:
         return template
-    # SAM asks for a Region, although it talks to nobody.
-    with patch.dict(os.environ, AWS_DEFAULT_REGION=REGION):
-        plain: Template = transform(template, {}, _NoManagedPolicies())
-    return plain
+    return release.transformed(template)
 
 
 @cache
