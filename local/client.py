@@ -38,6 +38,8 @@ DRIVERS: Mapping[str, type[clients.Client]] = {
     "postgres": clients.PostgresClient,
     "mysql": clients.MySQLClient,
     "mariadb": clients.MariaDBClient,
+    "valkey": clients.ValkeyClient,
+    "redis": clients.ValkeyClient,
 }
 """By the secret's `engine`."""
 

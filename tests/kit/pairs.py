@@ -6,6 +6,8 @@ HANDLERS = {
     "postgres": "rotators.postgres.rotator.handler",
     "mysql": "rotators.mysql.rotator.handler",
     "mariadb": "rotators.mysql.rotator.handler",
+    "valkey": "rotators.valkey.rotator.handler",
+    "redis": "rotators.valkey.rotator.handler",
 }
 """Engine to the handler of its function."""
 
@@ -59,13 +61,21 @@ def _subjects() -> tuple[Subject, ...]:
         "mariadb": (("dual-password", True),),
     }
     kinds = ("postgres", "postgres-18", "mysql", "mariadb", "mariadb-11.8")
-    return tuple(
-        Subject(kind, strategy, administrator)
-        for kind in kinds
-        for strategy, administrator in (
-            *everywhere,
-            *two_passwords.get(kind.partition("-")[0], ()),
+    by_administrator = tuple(
+        Subject(kind, strategy, administrator=True)
+        for kind in ("valkey", "redis")
+        for strategy in ("single-user-by-administrator", "dual-password")
+    )
+    return (
+        tuple(
+            Subject(kind, strategy, administrator)
+            for kind in kinds
+            for strategy, administrator in (
+                *everywhere,
+                *two_passwords.get(kind.partition("-")[0], ()),
+            )
         )
+        + by_administrator
     )
 
 
