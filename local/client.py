@@ -39,7 +39,6 @@ DRIVERS: Mapping[str, type[clients.Client]] = {
     "mysql": clients.MySQLClient,
     "mariadb": clients.MariaDBClient,
     "valkey": clients.ValkeyClient,
-    "redis": clients.ValkeyClient,
 }
 """By the secret's `engine`."""
 

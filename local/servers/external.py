@@ -23,14 +23,12 @@ _VARIABLES = {
     "mysql": "ROTATION_TEST_MYSQL_URL",
     "mariadb": "ROTATION_TEST_MARIADB_URL",
     "valkey": "ROTATION_TEST_VALKEY_URL",
-    "redis": "ROTATION_TEST_REDIS_URL",
 }
 _CLIENTS: dict[str, tuple[type[Client], int]] = {
     "postgres": (PostgresClient, 5432),
     "mysql": (MySQLClient, 3306),
     "mariadb": (MariaDBClient, 3306),
     "valkey": (ValkeyClient, 6379),
-    "redis": (ValkeyClient, 6379),
 }
 
 

@@ -71,16 +71,11 @@ def _valkey_candidates() -> list[Path]:
     return [Path(each) for each in [shutil.which("valkey-server")] if each]
 
 
-def _redis_candidates() -> list[Path]:
-    return [Path(each) for each in [shutil.which("redis-server")] if each]
-
-
 _CANDIDATES: dict[str, Callable[[], list[Path]]] = {
     "postgres": _postgres_candidates,
     "mysql": _mysql_candidates,
     "mariadb": _mariadb_candidates,
     "valkey": _valkey_candidates,
-    "redis": _redis_candidates,
 }
 
 

@@ -37,7 +37,7 @@ ADMINISTRATOR_RULES = (
 
 
 class ValkeyServer(LocalServer):
-    """A Valkey server with an ACL file.
+    """A Valkey server, or one of Redis, with an ACL file.
 
     The administrator may do what a rotation needs and drop users; he reads and writes no key but
     the rotation's own. The user `default` is off, so nobody gets in without a password.
@@ -104,9 +104,3 @@ class ValkeyServer(LocalServer):
     def set_read_only(self, on: bool) -> None:  # noqa: FBT001 - a switch
         """Make the server a replica (of a port that nobody listens on), or a primary again."""
         self.execute("REPLICAOF 127.0.0.1 1" if on else "REPLICAOF NO ONE")
-
-
-class RedisServer(ValkeyServer):
-    """A Redis server, which is the same in all that matters here."""
-
-    engine: ClassVar = "redis"

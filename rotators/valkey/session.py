@@ -4,10 +4,13 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from valkey.exceptions import ResponseError
 
 from rotators.valkey.connection import Answer, Connection, error_of
+from rotators.valkey.engine import VALKEY
+from shared.engine import Engine
 from shared.errors import (
     AccountLocked,
     AccountMissing,
@@ -46,6 +49,9 @@ class ValkeySession(Session):
         connection: Logged in.
     """
 
+    engine: ClassVar[Engine] = VALKEY
+    users_lock: ClassVar[bool] = False
+
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._saving: tuple[str, ...] | None = None
@@ -64,8 +70,6 @@ class ValkeySession(Session):
         key itself ends with the session's time, for a session that the network has swallowed.
         Every change looks at the key once more, in the transaction that makes it.
 
-        A user's own session may do nothing of this, and has no lock.
-
         What an earlier delivery has changed is saved now, if it was not; and a server that cannot
         save is found out before anything changes.
         """
@@ -73,15 +77,12 @@ class ValkeySession(Session):
         mine = KEY_PREFIX + secrets.token_hex(16)
         waiting = self._connection.deadline.within(seconds)
         lock = Lock.AT_ONCE
-        try:
-            self._connection.run(("CLIENT", "SETNAME", mine))
-            while not self._acquire(key, mine):
-                lock = Lock.AFTER_WAITING
-                if waiting.remaining() <= 0:
-                    raise LockTimeout(f"Another delivery of the rotation of {name} has the lock.")
-                waiting.pause(LOCK_PAUSE_SECONDS)
-        except PermissionDenied:
-            return Lock.NOT_HELD
+        self._connection.run(("CLIENT", "SETNAME", mine))
+        while not self._acquire(key, mine):
+            lock = Lock.AFTER_WAITING
+            if waiting.remaining() <= 0:
+                raise LockTimeout(f"Another delivery of the rotation of {name} has the lock.")
+            waiting.pause(LOCK_PAUSE_SECONDS)
         self._lock_key, self._lock_name = key, mine
         self._saving = self._save()
         return lock
@@ -97,11 +98,6 @@ class ValkeySession(Session):
     def change_password(self, username: str, password: str) -> None:
         """Make it the only password; see :meth:`shared.session.Session.change_password`."""
         self._change(username, [password])
-
-    def add_password(self, new: str, old: str) -> bool:
-        """Refuse: a user's own session may not change its password."""
-        del new, old
-        raise CapabilityMissing("Only an administrator can give a user a second password.")
 
     def set_both(self, username: str, new: str, old: str) -> None:
         """Make these two the passwords; see :class:`shared.session.TwoPasswords`.

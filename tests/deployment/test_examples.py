@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
+from local.engines import ENGINES
 from local.lambda_runtime import FunctionError, LambdaRuntime
 from local.secretsmanager import SecretsManagerService
 from local.servers import start
 from local.template import ROOT, load
-from shared.settings import StrategyName
 
 pytestmark = pytest.mark.deploy
 
-STRATEGIES = {"postgres": set(StrategyName) - {"dual-password"}, "mysql": set(StrategyName)}
+STRATEGIES = {name: set(declared.engine.strategies) for name, declared in ENGINES.items()}
 
 
 @pytest.fixture

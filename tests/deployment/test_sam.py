@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from local.lambda_runtime.scratch import FUNCTIONS
+from local.engines import FUNCTIONS
 from local.secretsmanager import SecretsManagerService
 from local.stage import PORT, Stage
 from local.template import ROOT, functions, load

@@ -12,7 +12,6 @@ ORACLES: dict[str, Callable[[Place], Oracle]] = {
     "mysql": MySQLOracle,
     "mariadb": MariaDBOracle,
     "valkey": ValkeyOracle,
-    "redis": ValkeyOracle,
 }
 
 __all__ = ["Oracle", "Place", "oracle_for"]
