@@ -43,8 +43,7 @@ KINDS = tuple(RECIPES)
 """What `start` can start: an engine, in the version that is easiest to have, or a version."""
 
 _SERVERS: dict[str, type[LocalServer]] = {
-    server.engine: server
-    for server in (PostgresServer, MySQLServer, MariaDBServer, ValkeyServer)
+    server.engine: server for server in (PostgresServer, MySQLServer, MariaDBServer, ValkeyServer)
 }
 
 __all__ = ["KINDS", "Account", "Authority", "Server", "ServerUnavailable", "prepare", "start"]
