@@ -71,6 +71,7 @@ class Collected(PytestRunner):  # type: ignore[misc] # mutmut is in an environme
                 state()._stats.clear()
                 began = perf_counter()
                 if self._fails(item, following):
+                    print(f"{item.nodeid} fails without any change")  # noqa: T201 - for a person
                     return 1
                 state().duration_by_test[item.nodeid] = perf_counter() - began
                 for function in state()._stats:
