@@ -35,7 +35,7 @@ ORDER = [
     {"examination.finding"},
     {"examination.code"},
     {"examination.outside"},
-    {"examination.registry"},
+    {"examination.registry", "examination.check"},
     {"examination"},
     {"rotator"},
     {"runtime"},

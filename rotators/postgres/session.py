@@ -28,11 +28,11 @@ from rotators.postgres.roles import (
 from shared.deadline import Deadline
 from shared.errors import (
     AccountMissing,
-    CapabilityMissing,
     DatabaseError,
     LockTimeout,
     PasswordRejected,
     PermissionDenied,
+    Pooler,
     RightsDiffer,
     ServerBusy,
     ServerReadOnly,
@@ -62,7 +62,6 @@ KEEPALIVES = 3
 SET_GRANTED_SINCE = 150_000
 """The first version that can grant SET on a parameter."""
 
-POOLER_HINT = "Let `host` and `port` in the secret name the database itself, not the pooler."
 MORE_POWERFUL = "A more powerful role runs: "
 
 MOST_SHOWN = 5
@@ -124,7 +123,7 @@ class PostgresSession(Session):
         every retry would wait for it.
 
         Raises:
-            CapabilityMissing: A pooler answers, behind which the lock may not hold.
+            Pooler: One answers, behind which the lock may not hold.
             LockTimeout: As :meth:`shared.session.Session.lock` says.
         """
         key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
@@ -165,7 +164,7 @@ class PostgresSession(Session):
             msg = (
                 f"A pooler answers for the database of {self._username}: no lock would hold there."
             )
-            raise CapabilityMissing(msg, hint=POOLER_HINT)
+            raise Pooler(msg)
         return bool(rows[0][0])
 
     def change_password(self, username: str, password: str) -> None:
