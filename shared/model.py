@@ -8,7 +8,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self, TypeGuard
 
-from shared.errors import BadEvent, BadSecret, RdsProxy, ReplicaBehind
+from shared.errors import (
+    BadEvent,
+    BadSecret,
+    ManagedSecret,
+    PartnerSecret,
+    RdsProxy,
+    ReplicaBehind,
+    ReplicaSecret,
+    RotationNotEnabled,
+)
 from shared.hosts import ends_with_port, is_host, is_rds_proxy
 
 MAX_PORT = 65_535
@@ -342,6 +351,23 @@ class Description:
     def holder(self, label: str) -> str | None:
         """Return the id of the version that has ``label``, None when no version has it."""
         return next((v for v, labels in self.stages.items() if label in labels), None)
+
+
+def require_rotatable(description: Description) -> None:
+    """Refuse secrets that are rotated by somebody else, or that nobody asked to rotate.
+
+    Raises:
+        ManagedSecret, PartnerSecret, ReplicaSecret, RotationNotEnabled: As their names say.
+    """
+    arn = description.arn
+    if description.owning_service:
+        raise ManagedSecret(f"Secret {arn} is managed by {description.owning_service}.")
+    if description.partner:
+        raise PartnerSecret(f"Secret {arn} is of the type {description.partner}.")
+    if (primary := description.primary_region) and f":{primary}:" not in arn:
+        raise ReplicaSecret(f"Secret {arn} is a replica of the one in {primary}.")
+    if not description.rotation_enabled:
+        raise RotationNotEnabled(f"Rotation is not enabled for secret {arn}.")
 
 
 def replicas_behind(description: Description) -> list[str]:

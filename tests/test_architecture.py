@@ -38,6 +38,7 @@ ORDER = [
     {"examination.code"},
     {"examination.outside"},
     {"examination.registry", "examination.check"},
+    {"examination.checks"},
     {"examination"},
     {"rotator"},
     {"runtime"},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from shared.errors import DatabaseError
 from shared.examination.finding import Level
 from shared.model import Description, Login
-from shared.plan import NEEDS_ADMINISTRATOR, Plan
+from shared.plan import Plan
 from shared.reading import Reading
 from shared.rotation import Rotation
 from shared.session import Pair, Session
@@ -39,6 +39,10 @@ class Seen:
     blocks: bool = False
 
 
+NEEDS_ADMINISTRATOR = frozenset(
+    {StrategyName.SINGLE_USER_BY_ADMINISTRATOR, StrategyName.ALTERNATING_USERS}
+)
+
 ACTING = "acting"
 """Among a check's needs: whichever login a rotation would work through."""
 
@@ -49,12 +53,12 @@ class Check:
 
     Attributes:
         name: In lower case, words joined by hyphens.
-        look: Looks, and yields what it sees; a :class:`~shared.errors.RotationError` is a failure.
+        look: Looks, and yields what it sees, if anything; a RotationError is a failure.
         needs: The checks that must have found nothing that stands in the way; or ACTING.
     """
 
     name: str
-    look: Callable[["Subject"], Iterator[Seen]]
+    look: Callable[["Subject"], Iterator[Seen] | None]
     needs: tuple[str, ...] = ()
 
 
@@ -75,10 +79,13 @@ class Subject:
         plan: Of the next rotation; None until it is decided.
         session: The user's; None where he was not let in.
         refused: Why he was not.
+        problem: What keeps the account from being used, whatever the password.
         administrator: The administrator's login.
         keeper: The administrator's session; None where there is none.
         server: Product and version.
+        engine: By the secret, or by the function where it has but one.
         seconds: How long something took, by what it was.
+        function_seconds: What the function's time is, or was when the examination began.
     """
 
     rotator: "Rotator"
@@ -91,11 +98,16 @@ class Subject:
     plan: Plan | None = None
     session: Session | None = None
     refused: DatabaseError | None = None
+    problem: DatabaseError | None = None
     administrator: Login = field(init=False)
     keeper: Session | None = None
     server: str | None = None
     engine: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    function_seconds: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.function_seconds = self.rotation.deadline.remaining()
 
     @property
     def description(self) -> Description:
@@ -118,7 +130,7 @@ class Subject:
         """Whether the next rotation works through the administrator's login."""
         if self.plan is None:
             return False
-        mends = self.refused is not None or self.plan.strategy is StrategyName.DUAL_PASSWORD
+        mends = self.session is None or self.plan.strategy is StrategyName.DUAL_PASSWORD
         named = self.login.administrator_arn is not None
         return self.plan.strategy in NEEDS_ADMINISTRATOR or (mends and named)
 

@@ -22,7 +22,7 @@ FAILS_AND_IS_REPEATED = (
 )
 
 ERRORS = (
-    *("BadEvent", "BadSetting"),
+    "BadSetting",
     *("NotRotatable", "ManagedSecret", "PartnerSecret", "ReplicaSecret", "AnotherFunction"),
     *("RotationNotEnabled", "ForeignPending", "WrongEngine", "BadSecret", "RdsProxy"),
     *("ServiceFailed", "AccessDenied", "Throttled", "TooManyLabels", "OutOfTime"),
@@ -30,8 +30,15 @@ ERRORS = (
     *("AccountMissing", "PasswordNotAsked", "Unreachable", "NameNotResolved"),
     *("TlsFailed", "TlsNotOffered", "CertificateUntrusted", "HostNameMismatch", "TlsRequired"),
     *("ServerBusy", "ServerReadOnly", "PermissionDenied", "PasswordRejected"),
-    *("LockTimeout", "StatementFailed"),
-    *("ReplicaBehind", "RightsDiffer", "IdleUserInUse", "NotOurUser", "NameTooLong"),
+    "StatementFailed",
+    *(
+        "ReaderBehind",
+        "ReplicaBehind",
+        "RightsDiffer",
+        "IdleUserInUse",
+        "NotOurUser",
+        "NameTooLong",
+    ),
     *("CapabilityMissing", "Pooler", "StrategyNeedsAdministrator"),
     *("AdministratorUnproven", "AdministratorIsUser"),
 )

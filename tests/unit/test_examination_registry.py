@@ -13,13 +13,14 @@ from shared.examination.registry import CODES, ERRORS, OWN, RETIRED, by_name, ki
 CODE_NAMES = [*CODES]
 
 UNFORESEEABLE = {
+    "BadEvent",
+    "LockTimeout",
     "UnknownVersion",
     "VersionNotPending",
     "AttemptOutdated",
     "ValueNotReadable",
     "NoLoginWorks",
     "ProofFailed",
-    "ReaderBehind",
     "CurrentChanged",
 }
 """What comes of a rotation's own events, changes and proofs: nothing to be seen before."""
