@@ -40,7 +40,7 @@ ORDER = [
     {"examination.code"},
     {"examination.outside"},
     {"examination.registry", "examination.check"},
-    {"examination.checks"},
+    {"examination.checks", "examination.certificate"},
     {"examination"},
     {"rotator"},
     {"runtime"},
