@@ -121,11 +121,7 @@ class Rotator(ABC):
         """Raise NameTooLong when the engine does not allow so long a user name."""
         length = cls.name_length(username)
         if length > cls.longest_name:
-            msg = (
-                f"The name {username} of the second user has a length of {length}; the engine "
-                f"allows {cls.longest_name}."
-            )
-            raise NameTooLong(msg)
+            raise NameTooLong.of(username, length, cls.longest_name)
 
     def run(self, rotation: Rotation) -> Action:
         """Carry out one step.
