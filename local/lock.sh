@@ -9,6 +9,7 @@ lock() {
 }
 
 lock pyproject.toml --group dev --output-file requirements/dev.txt
+lock pyproject.toml --all-extras --constraint requirements/dev.txt --output-file requirements/console.txt
 lock --group uv --output-file requirements/uv.txt
 lock --group sam --output-file requirements/sam.txt
 lock --group scan --output-file requirements/scan.txt
