@@ -32,6 +32,11 @@ ORDER = [
     {"attempts", "strategies.search", "strategies.strategy"},
     {"strategies.single_user", "strategies.alternating_users", "strategies.dual_password"},
     {"strategies"},
+    {"examination.finding"},
+    {"examination.code"},
+    {"examination.outside"},
+    {"examination.registry"},
+    {"examination"},
     {"rotator"},
     {"runtime"},
 ]
