@@ -13,7 +13,7 @@ order. A :class:`LambdaService` answers at the endpoint of a
 ``ListFunctions``, ``GetFunctionConfiguration``       what was said of each function
 ``GetPolicy``                                         that Secrets Manager may invoke it
 ``Invoke``                                            really invokes it
-``FilterLogEvents``                                   the lines that it has written, by fields of JSON
+``FilterLogEvents``                                   the lines that it wrote, by fields of JSON
 ====================================================  ==============================================
 """
 
@@ -33,7 +33,16 @@ Invoke = Callable[[Any], object]
 
 LOGS_TARGET: Final = "Logs_20140328."
 PAGE: Final = 10_000
-_FUNCTION: Final = re.compile(r"/2015-03-31/functions/(?:([^/]+)/(configuration|policy|invocations))?")
+OPERATIONS: Final[Mapping[str | None, str]] = {
+    None: "ListFunctions",
+    "configuration": "GetFunctionConfiguration",
+    "policy": "GetPolicy",
+    "invocations": "Invoke",
+}
+"""By what follows the function's name in the path."""
+_FUNCTION: Final = re.compile(
+    r"/2015-03-31/functions/(?:([^/]+)/(configuration|policy|invocations))?"
+)
 _TERM: Final = re.compile(r'\$\.(\w+)\s*(!?=)\s*(?:"([^"]*)"|\*)')
 
 
@@ -131,36 +140,44 @@ class LambdaService:
 
     # -- answers ---------------------------------------------------------------------------------
 
-    def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Answer a request as it is on the wire: status, body, headers."""
-        target = headers.get("X-Amz-Target") or ""
-        if target == f"{LOGS_TARGET}FilterLogEvents":
-            return self._refused("FilterLogEvents") or self._filter_log_events(json.loads(body))
+    def answer(self, path: str, target: str, body: bytes) -> Answer:
+        """Answer a request as it is on the wire.
+
+        Args:
+            path: Of its URL, with the query.
+            target: Its header ``X-Amz-Target``, empty where it has none.
+            body: Its body.
+
+        Returns:
+            Status, body, headers.
+        """
         parts = urlsplit(path)
         found = _FUNCTION.fullmatch(parts.path)
-        if target or found is None:
+        if target == f"{LOGS_TARGET}FilterLogEvents":
+            operation = "FilterLogEvents"
+        elif target or found is None:
             return _error(501, "NotImplemented", f"{target or path} is not to be had locally.")
-        name, what = found.groups()
-        if name is None:
-            return self._refused("ListFunctions") or self._list_functions(parse_qs(parts.query))
-        operation = {
-            "configuration": "GetFunctionConfiguration",
-            "policy": "GetPolicy",
-            "invocations": "Invoke",
-        }[what]
-        if refused := self._refused(operation):
-            return refused
-        function = self._named(unquote(name))
-        if function is None:
-            return _error(404, "ResourceNotFoundException", f"Function not found: {unquote(name)}")
-        if what == "configuration":
-            return _ok(function.configuration)
-        return self._policy_of(function) if what == "policy" else _invoked(function, body)
+        else:
+            operation = OPERATIONS[found[2]]
+        if operation in self.denied:
+            message = f"User is not authorized to call {operation}."
+            return _error(403, "AccessDeniedException", message)
+        if operation == "FilterLogEvents":
+            return self._filter_log_events(json.loads(body))
+        name = unquote(found[1] or "") if found else ""
+        if not name:
+            return self._list_functions(parse_qs(parts.query))
+        return self._about(operation, name, body)
 
-    def _refused(self, operation: str) -> Answer | None:
-        if operation not in self.denied:
-            return None
-        return _error(403, "AccessDeniedException", f"User is not authorized to call {operation}.")
+    def _about(self, operation: str, name: str, body: bytes) -> Answer:
+        function = self._named(name)
+        if function is None:
+            return _error(404, "ResourceNotFoundException", f"Function not found: {name}")
+        if operation == "Invoke":
+            return _invoked(function, body)
+        if operation == "GetPolicy":
+            return self._policy_of(function)
+        return _ok(function.configuration)
 
     def _named(self, name: str) -> Function | None:
         arn = ":".join(name.split(":")[:7])

@@ -169,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
         if len(scope) < 5:  # noqa: PLR2004 - the parts of a credential scope
             return HTTPStatus.FORBIDDEN, b'{"__type": "MissingAuthenticationToken"}', {}
         if other := self.server.service.others.get(scope[3]):
-            return other(self.command, self.path, self.headers, body)
+            return other(self.path, self.headers.get(TARGET, ""), body)
         from moto.core.botocore_stubber import BotocoreStubber  # noqa: PLC0415 - takes 0.4 s
 
         parts = urlsplit(self.path)

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 _URL: Final = r"https?://secretsmanager\."
 
-OtherService = Callable[[str, str, Mapping[str, str], bytes], tuple[int, bytes, dict[str, str]]]
-"""Gets method, path, headers and body; gives status, body and headers."""
+OtherService = Callable[[str, str, bytes], tuple[int, bytes, dict[str, str]]]
+"""Gets path, target and body; gives status, body and headers."""
 
 
 class SecretsManagerService:
