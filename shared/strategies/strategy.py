@@ -20,7 +20,7 @@ from shared.model import Login
 from shared.options import Tag
 from shared.plan import Plan
 from shared.rotation import Attempt, Rotation
-from shared.session import SecondUser, Session, TwoPasswords
+from shared.session import Session
 from shared.settings import SecretSettings, StrategyName, capability_missing
 
 READER_PAUSE_SECONDS = 0.5
@@ -189,8 +189,8 @@ def _why_refused(hold: Hold, refused: LoginRefused) -> RotationError:
 def missing(rotation: Rotation, session: Session, name: StrategyName) -> CapabilityMissing:
     """Return the error for a server that cannot do what a strategy needs, with what it can do."""
     possible = [
-        *([StrategyName.DUAL_PASSWORD] if isinstance(session, TwoPasswords) else ()),
-        *([StrategyName.ALTERNATING_USERS] if isinstance(session, SecondUser) else ()),
-        StrategyName.SINGLE_USER,
+        each
+        for each in session.engine.strategies_for(administrator=True)
+        if each is not name and not session.unable(each)
     ]
-    return capability_missing(rotation.secret_id, name, possible)
+    return capability_missing(rotation.secret_id, name, possible, session.unable(name))
