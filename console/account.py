@@ -66,6 +66,9 @@ ATTEMPTS = 12
 INVOKE_SECONDS = 120
 """How long a function may take to answer; its own time is one minute."""
 
+APPLICATION = "rotation-console"
+"""Stands in the User-Agent, and so in CloudTrail."""
+
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 NOT_FOUND = frozenset({"ResourceNotFoundException", "NoSuchEntity", "NotFoundException"})
 
@@ -140,8 +143,8 @@ class Account:
                     retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
                     read_timeout=INVOKE_SECONDS,
                     connect_timeout=5,
-                    max_pool_connections=20,
-                    user_agent_extra="secret-rotation-console",
+                    max_pool_connections=30,
+                    user_agent_appid=APPLICATION,  # type: ignore[call-arg] # the stubs lack it
                 )
                 with asking():
                     client = self._session.client(

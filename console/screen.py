@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import datetime
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -49,19 +49,33 @@ def plain(text: object) -> str:
     )
 
 
+def counted(secrets: int) -> str:
+    """Say how many secrets."""
+    return f"{secrets} secret{'' if secrets == 1 else 's'}"
+
+
 class Screen:
     """Says what a command has to say.
 
     Args:
         as_json: One JSON document on standard output, and nothing else.
         quiet: The verdict, and nothing else.
+        out: Where results go; standard output when None.
+        err: Where questions, progress and errors go; standard error when None.
     """
 
-    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        as_json: bool = False,
+        quiet: bool = False,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+    ) -> None:
         self.as_json = as_json
         self.quiet = quiet
-        self._out = _console(stderr=False)
-        self._err = _console(stderr=True)
+        self._out = _console(out or sys.stdout)
+        self._err = _console(err or sys.stderr)
         self._told: dict[str, object] = {}
 
     @property
@@ -98,7 +112,10 @@ class Screen:
         for row in told:
             style = row[len(head)] if len(row) > len(head) else ""
             table.add_row(*(Text(row[index]) for index in kept), style=style)
-        self._out.print(table)
+        with self._out.capture() as capture:
+            self._out.print(table)
+        for line in capture.get().splitlines():
+            self._out.out(line.rstrip(), highlight=False)
 
     def tell(self, **facts: object) -> None:
         """Put something into the JSON document."""
@@ -140,7 +157,12 @@ class Screen:
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def each(
-        self, what: str, items: Sequence[Item], work: Callable[[Item], Result]
+        self,
+        what: str,
+        items: Sequence[Item],
+        work: Callable[[Item], Result],
+        *,
+        workers: int = WORKERS,
     ) -> Iterator[tuple[Item, Result]]:
         """Do something for each item, several at a time, and show how far it is.
 
@@ -150,7 +172,7 @@ class Screen:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         hidden = self.is_silent or not self._err.is_terminal
         with (
-            ThreadPoolExecutor(WORKERS) as pool,
+            ThreadPoolExecutor(workers) as pool,
             Progress(*columns, console=self._err, transient=True, disable=hidden) as progress,
         ):
             task = progress.add_task(what, total=len(items))
@@ -170,8 +192,8 @@ class Screen:
             self._out.clear()
 
 
-def _console(*, stderr: bool) -> Console:
-    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+def _console(file: TextIO) -> Console:
+    console = Console(file=file, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = FAR
     return console

@@ -41,7 +41,7 @@ OPERATIONS: Final[Mapping[str | None, str]] = {
 }
 """By what follows the function's name in the path."""
 _FUNCTION: Final = re.compile(
-    r"/2015-03-31/functions/(?:([^/]+)/(configuration|policy|invocations))?"
+    r"/2015-03-31/functions(?:/([^/]+)/(configuration|policy|invocations)|/?)"
 )
 _TERM: Final = re.compile(r'\$\.(\w+)\s*(!?=)\s*(?:"([^"]*)"|\*)')
 

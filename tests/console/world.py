@@ -1,0 +1,209 @@
+"""An account in memory: secrets, a function that rotates them, its log; and the command over it.
+
+Real: the Secrets Manager of `local/`, over HTTP, and the rotation's own code, with an engine in
+memory. Simulated: Lambda and its logs (:mod:`local.lambda_service`).
+"""
+
+import io
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import count
+from threading import Lock
+from typing import Any
+from uuid import uuid4
+
+from console.account import APPLICATION
+from console.app import run
+from local.lambda_service import LambdaService
+from local.secretsmanager import Context, SecretsManagerService
+from local.secretsmanager.endpoint import Endpoint
+from shared.errors import DatabaseError
+from shared.model import Stage
+from shared.runtime import SERVICE, handler_for
+from tests.conformance.simulated import Account, Database, SimulatedRotator
+
+HANDLER = "rotators.postgres.rotator.handler"
+LONG_ENOUGH = 8
+"""Shorter passwords occur in texts by chance."""
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the command said, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def verdict(self) -> str:
+        """The last line."""
+        return self.out.rstrip("\n").rpartition("\n")[2]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The JSON document."""
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+    def row(self, name: str) -> str:
+        """Return the table's line about a secret."""
+        (line,) = (each for each in self.out.splitlines() if each.split()[:1] == [name])
+        return line
+
+
+@dataclass
+class World:
+    """The account.
+
+    Attributes:
+        function: The ARN of the function.
+        fault: Raised by the engine at each login, while it is set.
+        passwords: Every password that any secret ever had.
+        said: All that the command has said.
+    """
+
+    service: SecretsManagerService
+    endpoint: Endpoint
+    lambdas: LambdaService
+    database: Database = field(default_factory=Database)
+    function: str = ""
+    fault: DatabaseError | None = None
+    said: list[str] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def __post_init__(self) -> None:
+        self.function = self.add_function("postgres")
+        self.database.boundary = self._boundary
+
+    def _boundary(self) -> None:
+        if self.fault is not None:
+            raise self.fault
+
+    def add_function(self, name: str, *, handler: str = HANDLER, invocable: bool = True) -> str:
+        """Make a function that rotates the users of the engine in memory."""
+        rotator = type("WorldRotator", (SimulatedRotator,), {"database": self.database})
+        environment = {"SECRETS_MANAGER_ENDPOINT": self.endpoint.url}
+        serves, serving, arns = handler_for(rotator, environment), Lock(), [""]
+
+        def invoke(event: Mapping[str, Any]) -> object:
+            # One at a time, as an execution environment of Lambda's does.
+            with serving, _written() as written:
+                try:
+                    return serves(event, Context(name, arns[0], 60))  # type: ignore[arg-type]
+                finally:
+                    self.lambdas.write(arns[0], written.getvalue())
+
+        arns[0] = self.lambdas.add(name, invoke, handler=handler, invocable=invocable)
+        return arns[0]
+
+    def secret(
+        self,
+        name: str = "",
+        *,
+        attached: bool = True,
+        password: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        rules: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Make a user and its secret; return the secret's name.
+
+        Args:
+            name: The secret's name.
+            attached: Whether the function rotates it.
+            password: What the secret says, where it is not the right one.
+            tags: Of the secret.
+            rules: Its schedule.
+        """
+        number = next(self._numbers)
+        name, right = name or f"app/{number}", f"Right-password-{number}-{uuid4()}"
+        self.database.accounts[f"user{number}"] = Account([right])
+        value = {
+            "host": "db.example.com",
+            "username": f"user{number}",
+            "password": password or right,
+        }
+        arn = self.service.create_secret(name, value, tags)
+        if attached:
+            self.service.enable_rotation(arn, self.function, rules)
+        return name
+
+    def hang(self, name: str) -> str:
+        """Let a rotation have begun that nobody carries on; return its version."""
+        token = str(uuid4())
+        self.service.prepare_rotation(name, token)
+        return token
+
+    @contextmanager
+    def ago(self, **time: float) -> Iterator[None]:
+        """Let something have happened so long ago, by the service's clock."""
+        self.service._ahead -= timedelta(**time)
+        yield
+        self.service._ahead += timedelta(**time)
+
+    def run(self, *arguments: str) -> Said:
+        """Carry out a command line."""
+        out, err = io.StringIO(), io.StringIO()
+        status = run(["--endpoint-url", self.endpoint.url, *arguments], out, err)
+        self.said += [out.getvalue(), err.getvalue()]
+        return Said(status, out.getvalue(), err.getvalue())
+
+    # -- what is looked at -----------------------------------------------------------------------
+
+    def labels(self, name: str) -> dict[str, str]:
+        """Return each label's version."""
+        return self.service.labels(name)
+
+    def logs_in(self, name: str) -> bool:
+        """Say whether AWSCURRENT logs in."""
+        value = json.loads(self.service.value(name, stage=Stage.CURRENT))
+        return self.database.accepts(value["username"], value["password"])
+
+    def asked(self, operation: str) -> int:
+        """Count the command's own requests of an operation."""
+        return sum(
+            request.operation == operation and request.caller == f"app/{APPLICATION}"
+            for request in self.service.requests
+        )
+
+    def passwords(self) -> set[str]:
+        """Return every password that any version has."""
+        found = set()
+        for name in self.service._operations.secrets:
+            for version in self.service.versions(name):
+                text = (version.value and version.value.string) or "{}"
+                found.add(json.loads(text).get("password", text))
+        return found
+
+    def require_silence(self) -> None:
+        """No password stands in anything that was said, nor was one asked for."""
+        text = "".join(self.said)
+        assert not [each for each in self.passwords() if len(each) >= LONG_ENOUGH and each in text]
+        assert not ANSI.search(text)
+        assert self.asked("GetSecretValue") == 0
+
+
+@contextmanager
+def _written() -> Iterator[io.StringIO]:
+    """Take down what the function's logger writes."""
+    written = io.StringIO()
+    handlers = [
+        each
+        for each in logging.getLogger(SERVICE).handlers
+        if isinstance(each, logging.StreamHandler)
+    ]
+    before = [each.stream for each in handlers]
+    for each in handlers:
+        # Not by setStream, which flushes the former one: pytest has closed that by now.
+        each.stream = written
+    try:
+        yield written
+    finally:
+        for each, stream in zip(handlers, before, strict=True):
+            each.stream = stream
