@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from local.engines import ENGINES
+
 ROOT = Path(__file__).parent.parent
 LONGEST_FUNCTION = 70
 
@@ -43,7 +45,7 @@ ORDER = [
     {"runtime"},
 ]
 
-DRIVERS = {"postgres": {"psycopg"}, "mysql": {"pymysql"}}
+DRIVERS = {declared.folder: {declared.engine.driver} for declared in ENGINES.values()}
 SDK = {"boto3", "botocore", "aws_lambda_powertools"}
 USES_SDK = {"store": {"botocore"}, "administrators": {"botocore"}, "runtime": SDK}
 

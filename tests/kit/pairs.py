@@ -1,13 +1,14 @@
 """Which engine is proven with which strategy."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-HANDLERS = {
-    "postgres": "rotators.postgres.rotator.handler",
-    "mysql": "rotators.mysql.rotator.handler",
-    "mariadb": "rotators.mysql.rotator.handler",
-}
-"""Engine to the handler of its function."""
+from local.engines import ENGINES
+from local.servers import KINDS
+from shared.engine import By
+
+FURTHER_VERSIONS = ("postgres-18", "mariadb-11.8")
+"""Servers besides the one of each engine that is easiest to have."""
 
 
 @dataclass(frozen=True, order=True)
@@ -48,25 +49,14 @@ class Subject:
         return self.strategy == "alternating-users"
 
 
-def _subjects() -> tuple[Subject, ...]:
-    everywhere = (
-        ("single-user", False),
-        ("single-user-by-administrator", True),
-        ("alternating-users", True),
-    )
-    two_passwords = {
-        "mysql": (("dual-password", False), ("dual-password", True)),
-        "mariadb": (("dual-password", True),),
-    }
-    kinds = ("postgres", "postgres-18", "mysql", "mariadb", "mariadb-11.8")
-    return tuple(
-        Subject(kind, strategy, administrator)
-        for kind in kinds
-        for strategy, administrator in (
-            *everywhere,
-            *two_passwords.get(kind.partition("-")[0], ()),
-        )
-    )
+def _subjects() -> Iterator[Subject]:
+    for kind in KINDS:
+        if kind in ENGINES or kind in FURTHER_VERSIONS:
+            declared = ENGINES[kind.partition("-")[0]].engine
+            for strategy, by_whom in declared.strategies.items():
+                for by in sorted(by_whom, reverse=True):
+                    yield Subject(kind, strategy.value, by is By.ADMINISTRATOR)
 
 
-SUBJECTS = _subjects()
+SUBJECTS = tuple(_subjects())
+"""Every server with every strategy that its engine is declared to have, by whomever."""
