@@ -14,7 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from console.account import Account, stop_of
 from console.changes import Asked, read_file
 from console.disable import disable
+from console.doctor import doctor
 from console.enable import enable
+from console.explain import codes, explain
 from console.fleet import Wanted, describe, select
 from console.outcome import CouldNotLook, Exit, Misused, Stop
 from console.recover import Choices, recover
@@ -148,6 +150,31 @@ def status_command(
                 return found
 
     _run(look_again if watch else look)
+
+
+@app.command("doctor", epilog=EPILOG)
+def doctor_command(
+    names: Names = None,
+    tags: Tags = None,
+    *,
+    every: Every = False,
+    function: Annotated[str, typer.Option(help="What is to rotate what is not attached.")] = "",
+) -> None:
+    """What a rotation will need, looked at without changing anything."""
+
+    def work(session: Session) -> Exit:
+        secrets = select(session.account, Wanted(names or (), tags or (), every))
+        return doctor(session.account, session.screen, secrets, function)
+
+    _run(work)
+
+
+@app.command("explain", epilog=EPILOG)
+def explain_command(
+    code: Annotated[str, typer.Argument(autocompletion=codes, help="A code, or a log's cause.")],
+) -> None:
+    """What a code means, and what to do about it."""
+    _run(lambda session: explain(session.screen, code))
 
 
 @app.command("rotate", epilog=EPILOG)

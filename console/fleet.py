@@ -34,6 +34,7 @@ class Secret:
         owner: The service that manages it; empty for an ordinary one.
         primary_region: Of a secret with replicas; empty for others.
         kind: A partner's type; empty for an ordinary one.
+        key: The customer's key; empty for AWS's own.
     """
 
     arn: str
@@ -50,6 +51,7 @@ class Secret:
     owner: str = ""
     primary_region: str = ""
     kind: str = ""
+    key: str = ""
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> Self:
@@ -70,6 +72,7 @@ class Secret:
             owner=answer.get("OwningService") or "",
             primary_region=answer.get("PrimaryRegion") or "",
             kind=answer.get("Type") or "",
+            key=answer.get("KmsKeyId") or "",
         )
 
     def holder(self, label: str) -> str | None:

@@ -97,9 +97,9 @@ def diagnose(account: Account, standing: Standing, *, mended: bool, patient: boo
 def _by_log(standing: Standing, ready: Way, unanswered: str) -> Diagnosis:
     """Decide by what the log says, where the function does not examine the secret."""
     kind = kind_of(standing.cause)
-    if kind is not None and kind.retry_cures:
-        seen = f"{unanswered}; what the log tells may have passed"
-        return Diagnosis(standing, ready, standing.cause, seen)
+    if not standing.cause or (kind is not None and kind.retry_cures):
+        told = "what the log tells may have passed" if standing.cause else "the log has no error"
+        return Diagnosis(standing, ready, standing.cause, f"{unanswered}; {told}")
     code = CODES.get(standing.cause)
     do = code.do if code else kind.hint if kind else ""
     mend = f"{do} When it is mended: `rotation recover {standing.secret.name} --mended`".strip()

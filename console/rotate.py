@@ -194,6 +194,9 @@ def follow_to_its_end(
 
 def _ended(screen: Screen, follow: Follow) -> Exit:
     name, last = follow.secret.name, follow.last
+    if not follow.is_over:
+        # The function may have ended the attempt after the labels were read.
+        follow.secret = describe(follow.account, follow.begun.secret)
     screen.tell(
         secret=follow.secret.arn,
         version=follow.begun.token,

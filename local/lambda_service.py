@@ -1,4 +1,4 @@
-"""Lambda and CloudWatch Logs, as far as a person's tools ask them about rotation functions.
+"""Lambda, its logs and roles, as far as a person's tools ask about rotation functions.
 
 Simulated: a few operations, answered in the shapes of botocore's models; nobody is refused but on
 order. A :class:`LambdaService` answers at the endpoint of a
@@ -14,6 +14,8 @@ order. A :class:`LambdaService` answers at the endpoint of a
 ``GetPolicy``                                         that Secrets Manager may invoke it
 ``Invoke``                                            really invokes it
 ``FilterLogEvents``                                   the lines that it wrote, by fields of JSON
+``SimulatePrincipalPolicy``                           that its role may do everything, but for
+                                                      what is refused on order
 ====================================================  ==============================================
 """
 
@@ -25,6 +27,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
 
 from local.secretsmanager import SecretsManagerService
 
@@ -33,6 +36,8 @@ Invoke = Callable[[Any], object]
 
 LOGS_TARGET: Final = "Logs_20140328."
 PAGE: Final = 10_000
+_IAM: Final = "https://iam.amazonaws.com/doc/2010-05-08/"
+_XML: Final = {"Content-Type": "text/xml"}
 OPERATIONS: Final[Mapping[str | None, str]] = {
     None: "ListFunctions",
     "configuration": "GetFunctionConfiguration",
@@ -70,6 +75,7 @@ class LambdaService:
 
     Attributes:
         denied: Operations that are refused, such as ``FilterLogEvents``.
+        refused_to_roles: Actions that no role may do, such as ``kms:Decrypt``.
     """
 
     def __init__(self, service: SecretsManagerService) -> None:
@@ -77,7 +83,8 @@ class LambdaService:
         self._functions: dict[str, Function] = {}
         self._lock = Lock()
         self.denied: set[str] = set()
-        service.others |= {"lambda": self.answer, "logs": self.answer}
+        self.refused_to_roles: set[str] = set()
+        service.others |= {"lambda": self.answer, "logs": self.answer, "iam": self.answer_iam}
 
     def add(
         self,
@@ -168,6 +175,28 @@ class LambdaService:
         if not name:
             return self._list_functions(parse_qs(parts.query))
         return self._about(operation, name, body)
+
+    def answer_iam(self, _path: str, _target: str, body: bytes) -> Answer:
+        """Answer a request to IAM, whose answers are XML; likewise."""
+        asked = parse_qs(body.decode())
+        operation = asked["Action"][0]
+        if operation != "SimulatePrincipalPolicy" or operation in self.denied:
+            code = "AccessDenied" if operation in self.denied else "NotImplemented"
+            told = f"<Error><Code>{code}</Code><Message>{operation}</Message></Error>"
+            return 403, f"<ErrorResponse>{told}</ErrorResponse>".encode(), _XML
+        actions = [name[0] for key, name in asked.items() if key.startswith("ActionNames.")]
+        members = "".join(
+            f"<member><EvalActionName>{escape(action)}</EvalActionName><EvalDecision>"
+            f"{'implicitDeny' if action in self.refused_to_roles else 'allowed'}"
+            "</EvalDecision></member>"
+            for action in actions
+        )
+        results = (
+            f"<EvaluationResults>{members}</EvaluationResults><IsTruncated>false</IsTruncated>"
+        )
+        result = f"<SimulatePrincipalPolicyResult>{results}</SimulatePrincipalPolicyResult>"
+        whole = f'<{operation}Response xmlns="{_IAM}">{result}</{operation}Response>'
+        return 200, whole.encode(), _XML
 
     def _about(self, operation: str, name: str, body: bytes) -> Answer:
         function = self._named(name)

@@ -8,6 +8,9 @@ import io
 import json
 import logging
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +25,7 @@ from console.app import run
 from local.lambda_service import LambdaService
 from local.secretsmanager import Context, SecretsManagerService
 from local.secretsmanager.endpoint import Endpoint
+from local.template import ROOT
 from shared.errors import DatabaseError
 from shared.model import Stage
 from shared.runtime import SERVICE, handler_for
@@ -30,6 +34,8 @@ from tests.conformance.simulated import Account, Database, SimulatedRotator
 HANDLER = "rotators.postgres.rotator.handler"
 LONG_ENOUGH = 8
 """Shorter passwords occur in texts by chance."""
+CALLER = f"app/{APPLICATION}"
+"""As the service's log of requests names the command."""
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -154,6 +160,37 @@ class World:
         self.said += [out.getvalue(), err.getvalue()]
         return Said(status, out.getvalue(), err.getvalue())
 
+    def run_killed(self, operation: str, phase: str, nth: int, *arguments: str) -> None:
+        """Carry out a command line in a process that is killed at one of its requests.
+
+        Args:
+            operation: Of the request.
+            phase: ``before`` it has its effect, or ``after``.
+            nth: Which one, from 1.
+            arguments: The command line.
+        """
+        command = [sys.executable, "-m", "console", "--endpoint-url", self.endpoint.url]
+        process = subprocess.Popen(
+            [*command, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        seen, counting = count(1), Lock()
+
+        def kill(asked: str, when: str, number: int) -> None:
+            caller = self.service.requests[number - 1].caller
+            if (asked, when, caller) != (operation, phase, CALLER):
+                return
+            with counting:
+                if next(seen) == nth:
+                    process.kill()
+                    process.wait()
+
+        self.service.on_request = kill
+        told = process.communicate(timeout=60)[0].decode()
+        self.service.on_request = None
+        self.said.append(told)
+        assert process.returncode == -signal.SIGKILL, told
+        self.service.wait()
+
     # -- what is looked at -----------------------------------------------------------------------
 
     def labels(self, name: str) -> dict[str, str]:
@@ -168,7 +205,7 @@ class World:
     def asked(self, operation: str) -> int:
         """Count the command's own requests of an operation."""
         return sum(
-            request.operation == operation and request.caller == f"app/{APPLICATION}"
+            request.operation == operation and request.caller == CALLER
             for request in self.service.requests
         )
 
