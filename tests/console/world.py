@@ -94,7 +94,9 @@ class World:
 
     def add_function(self, name: str, *, handler: str = HANDLER, invocable: bool = True) -> str:
         """Make a function that rotates the users of the engine in memory."""
-        rotator = type("WorldRotator", (SimulatedRotator,), {"database": self.database})
+        rotator = type(
+            "WorldRotator", (SimulatedRotator,), {"database": self.database, "__module__": __name__}
+        )
         environment = {"SECRETS_MANAGER_ENDPOINT": self.endpoint.url}
         serves, serving, arns = handler_for(rotator, environment), Lock(), [""]
 
@@ -133,7 +135,7 @@ class World:
         name, right = name or f"app/{number}", f"Right-password-{number}-{uuid4()}"
         self.database.accounts[f"user{number}"] = Account([right])
         value = {
-            "host": "db.example.com",
+            "host": "localhost",
             "username": f"user{number}",
             "password": password or right,
             **fields,
