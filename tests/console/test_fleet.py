@@ -43,8 +43,14 @@ class Quota:
 
 
 @pytest.fixture(name="fleet")
-def fleet_of(world: World) -> World:
-    """A thousand secrets that nothing rotates, ten of which cannot be."""
+def fleet_of(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A thousand secrets that nothing rotates, ten of which cannot be.
+
+    The function is one here, and serves one event at a time. Lambda has as many as there are
+    events: so that these do not wait for each other, none waits for a value that is not there.
+    """
+    monkeypatch.setattr("shared.store.STALE_READ_PAUSES", (0.0,))
+    monkeypatch.setattr("console.attach.POLL_SECONDS", 0.3)
     for number in range(NUMBER):
         wrong = "not the right one" if number % 100 == 0 else None
         world.secret(f"fleet/{number:04}", attached=False, password=wrong)
