@@ -159,12 +159,18 @@ def doctor_command(
     *,
     every: Every = False,
     function: Annotated[str, typer.Option(help="What is to rotate what is not attached.")] = "",
+    here: Annotated[
+        bool,
+        typer.Option(
+            "--here", help="Look from this machine at what is not attached: reads values."
+        ),
+    ] = False,
 ) -> None:
     """What a rotation will need, looked at without changing anything."""
 
     def work(session: Session) -> Exit:
         secrets = select(session.account, Wanted(names or (), tags or (), every))
-        return doctor(session.account, session.screen, secrets, function)
+        return doctor(session.account, session.screen, secrets, function, here=here)
 
     _run(work)
 

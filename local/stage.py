@@ -26,7 +26,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
@@ -88,7 +88,8 @@ class Stage:
         """
         declared = functions(load())
         for kind in self.servers:
-            function = declared[FUNCTIONS[kind]]
+            # Its ARN is what the secrets of this server name.
+            function = replace(declared[FUNCTIONS[kind]], name=kind)
             runtime = stack.enter_context(from_repository(function, variables))
             arn = self.lambdas.add(
                 kind,
