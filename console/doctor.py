@@ -172,7 +172,7 @@ def _tell(screen: Screen, report: Report) -> None:
         screen.say(text, STYLES[Exit.BLIND])
     found = {each.check for each in examination.findings}
     well = [each for each in examination.checks if each not in found]
-    screen.say(f"  well: {', '.join(well)}", STYLES[Exit.WELL])
+    screen.say(f"  well: {len(well)} of {len(examination.checks)} checks", STYLES[Exit.WELL])
 
 
 def _by_cause(screen: Screen, reports: Sequence[Report]) -> None:

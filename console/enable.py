@@ -123,7 +123,7 @@ def _summed_up(screen: Screen, done: Sequence[Done], refused: int) -> Exit:
     causes = Counter(each.code for each in bad)
     parts = [f"{len(done) - len(bad) - len(unknown)} attached, nothing in the way"]
     parts += [f"{len(unknown)} attached and not examined"] * bool(unknown)
-    parts += [f"{number} not attached with {code}" for code, number in causes.most_common()]
+    parts += [f"{number} with {code}" for code, number in causes.most_common()]
     parts += [f"{refused} refused"] * bool(refused)
     status = Exit.WELL
     if bad or refused:

@@ -66,7 +66,10 @@ def test_a_fleet_is_attached_killed_in_the_middle(fleet: World) -> None:
     assert quota.refused == 0
     assert "Throttl" not in said.out + said.err
     assert said.status == Exit.FAILURE
-    assert f"{NUMBER} secrets: {NUMBER - 10} attached, nothing in the way, 10 not" in said.verdict
+    assert (
+        f"{NUMBER} secrets: {NUMBER - 10} attached, nothing in the way, 10 with LoginRefused."
+        in said.verdict
+    )
     attached = Counter(
         request.parameters["SecretId"]
         for request in fleet.service.requests
@@ -86,13 +89,19 @@ def test_a_fleet_is_attached_killed_in_the_middle(fleet: World) -> None:
     assert max(slots.values()) < NUMBER / 20
 
 
-def test_how_a_fleet_stands_is_told_in_seconds(fleet: World) -> None:
-    """`status` over all of it: a few pages of a list, one look at the log."""
+def test_how_a_fleet_stands_is_told_in_seconds(world: World) -> None:
+    """`status` over all of it: a few pages of a list, one look at the log, the causes told."""
+    for number in range(NUMBER):
+        world.secret(f"fleet/{number:04}", password="not the right one" if number < 10 else None)
+        if number < 20:
+            world.service.rotate(f"fleet/{number:04}")
     began = time.monotonic()
-    said = fleet.run("status")
+    said = world.run("status")
     assert time.monotonic() - began < STATUS_SECONDS
-    assert said.verdict == f"{NUMBER} secrets: {NUMBER} not attached."
-    own = Counter(each.operation for each in fleet.service.requests if each.caller == CALLER)
+    counted = f"{NUMBER} secrets: 10 locked out, {NUMBER - 20} never rotated, 10 well."
+    assert said.verdict.startswith(counted)
+    assert "10 with NoLoginWorks" in said.out
+    own = Counter(each.operation for each in world.service.requests if each.caller == CALLER)
     assert own == {"ListSecrets": NUMBER / 100}
 
 
