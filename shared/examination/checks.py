@@ -81,7 +81,13 @@ def look_at_attempts(subject: Subject) -> Iterator[Seen]:
 
 
 def _afresh(subject: Subject, pending: str | None) -> str:
+    """Return the command that rotates anew; RotateSecret alone is refused while an attempt hangs.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_RotateSecret.html
+    """
     secret = subject.rotation.secret_id
+    if pending in (None, subject.reading.current, subject.rotation.token):
+        return f"`aws secretsmanager rotate-secret --secret-id {secret}`"
     return (
         f"`aws secretsmanager update-secret-version-stage --secret-id {secret} --version-stage "
         f"AWSPENDING --remove-from-version-id {pending} && aws secretsmanager rotate-secret "
@@ -169,7 +175,8 @@ def look_at_login(subject: Subject) -> Iterator[Seen]:
         code = type(subject.problem).__name__
         yield Seen(code, "", level=Level.NOT_LOOKED_AT, blocks=True)
     elif isinstance(refused, MENDED) and (login.administrator_arn or subject.reading.recovers):
-        yield Seen("CurrentRefused", refused.message, blocks=True)
+        pending = subject.description.holder(Stage.PENDING)
+        yield Seen("CurrentRefused", refused.message, _afresh(subject, pending), blocks=True)
     else:
         raise refused
 
