@@ -110,7 +110,9 @@ class Stage:
         for kind, server in self.servers.items():
             app = make_secret(self.service, server, f"app/{kind}", username="stage")
             self.service.enable_rotation(app, self.function_of(kind))
-        make_secret(self.service, self.servers["postgres"], "new/postgres", username="newcomer")
+        # Its ARN is always the same, and so is the schedule that is made of it.
+        newcomer = self.servers["postgres"]
+        make_secret(self.service, newcomer, "new/postgres", "bEgins", username="newcomer")
         self.set_up_events()
         for fault, (spoil, tags) in FAULTS.items():
             value = spoil(make_user(self.servers["postgres"], fault))
