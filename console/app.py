@@ -239,13 +239,19 @@ def enable_command(
     ] = "",
     window: Annotated[str, typer.Option(help="How long a window is open, such as 4h.")] = "",
     between: Annotated[str, typer.Option(help="Hours, UTC, in which windows open.")] = "0-5",
+    adopt: Annotated[
+        bool,
+        typer.Option(
+            "--adopt", help="The second user of AWS's own function: reads the user's name."
+        ),
+    ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
     """Attach secrets; where the function finds something in the way, detach them again."""
 
     def work(session: Session) -> Exit:
-        asked = Asked(function, schedule, window, hours_of(between))
+        asked = Asked(function, schedule, window, hours_of(between), adopt)
         account = session.account
         if file is not None:
             if names or tags or every:

@@ -18,7 +18,7 @@ from console.examine import Unanswered
 from shared.deadline import Deadline
 from shared.errors import RotationError
 from shared.examination.finding import Examination
-from shared.model import RotationEvent, Step
+from shared.model import Login, RotationEvent, Step
 from shared.redaction import Redactor
 from shared.rotation import Rotation
 from shared.settings import Settings
@@ -63,11 +63,24 @@ def examine_here(account: Account, secret_arn: str, folder: str = "") -> Examina
     return Examination.from_dict(json.loads(redactor.scrub(json.dumps(found))))
 
 
-def _folder_of(store: SecretStore, secret_arn: str) -> str:
+def username_of(account: Account, secret_arn: str) -> str:
+    """Return the user that a secret names.
+
+    Raises:
+        Unanswered: Its value cannot be read, or names none.
+    """
+    return _login(SecretStore(account.secrets), secret_arn).username
+
+
+def _login(store: SecretStore, secret_arn: str) -> Login:
     try:
-        login = store.current(secret_arn).login("AWSCURRENT")
+        return store.current(secret_arn).login("AWSCURRENT")
     except RotationError as error:
         raise Unanswered(error.message) from None
+
+
+def _folder_of(store: SecretStore, secret_arn: str) -> str:
+    login = _login(store, secret_arn)
     found = [
         folder
         for folder in folders()

@@ -50,7 +50,7 @@ def fleet_of(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     events: so that these do not wait for each other, none waits for a value that is not there.
     """
     monkeypatch.setattr("shared.store.STALE_READ_PAUSES", (0.0,))
-    monkeypatch.setattr("console.attach.POLL_SECONDS", 0.3)
+    monkeypatch.setattr("console.attempts.POLL_SECONDS", 0.3)
     for number in range(NUMBER):
         wrong = "not the right one" if number % 100 == 0 else None
         world.secret(f"fleet/{number:04}", attached=False, password=wrong)

@@ -8,6 +8,7 @@ from tests.console.transcript import carry_out, compared, part, staged
 def test_the_readme_shows_what_the_command_says() -> None:
     """Run anew, the commands say the same, but for times and identifiers."""
     with staged() as (stage, variables):
+        stage.set_up()
         told = carry_out(variables)
         passwords = {
             json.loads(version.value.string).get("password", "")

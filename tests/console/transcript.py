@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from local.secretsmanager import SecretsManagerService
-from local.servers import Server, start
+from local.servers import start
 from local.stage import Stage, write_ca_file
 from local.template import ROOT
 from tests.pages.document import Part
@@ -53,18 +53,17 @@ def compared(text: str) -> str:
 
 
 @contextmanager
-def staged(server: Server | None = None) -> Iterator[tuple[Stage, dict[str, str]]]:
-    """Set the stage on PostgreSQL; yield it, and the variables that lead the command there."""
+def staged(kind: str = "postgres") -> Iterator[tuple[Stage, dict[str, str]]]:
+    """Set the stage with one server, and no secret; yield it, and what leads the command there."""
     service = SecretsManagerService(retries=1)
     with ExitStack() as stack:
         endpoint = stack.enter_context(service.endpoint())
-        servers = {"postgres": server or stack.enter_context(start("postgres"))}
+        servers = {kind: stack.enter_context(start(kind))}
         ca_file = write_ca_file(endpoint.port, servers)
         stack.callback(ca_file.unlink)
         variables = endpoint.environment() | {"DATABASE_CA_FILE": str(ca_file)}
         stage = Stage(service, servers)
         stage.start_functions(stack, variables)
-        stage.set_up()
         yield stage, variables | {"AWS_ENDPOINT_URL": endpoint.url}
 
 
@@ -72,24 +71,30 @@ def carry_out(variables: dict[str, str]) -> str:
     """Carry the commands out; return what a person would see."""
     told = []
     for command in COMMANDS:
-        done = subprocess.run(
-            [sys.executable, "-m", "console", *command],
-            cwd=ROOT,
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = rotation(variables, *command)
         told += [f"$ rotation {' '.join(command)}", *(done.stdout + done.stderr).splitlines()]
     return "\n".join(["```console", *told, "```"])
+
+
+def rotation(variables: dict[str, str], *command: str) -> "subprocess.CompletedProcess[str]":
+    """Carry a command line out, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "console", *command],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def part(page: Path = README) -> Part:
     """Return the place in the README, and what makes its text."""
 
     def make() -> str:
-        with staged() as (_, variables):
+        with staged() as (stage, variables):
+            stage.set_up()
             return carry_out(variables)
 
     return Part(page, MARK, make)

@@ -71,8 +71,8 @@ class World:
     Attributes:
         function: The ARN of the function.
         fault: Raised by the engine at each login, while it is set.
-        passwords: Every password that any secret ever had.
         said: All that the command has said.
+        reads_names: Whether the command was told to read the name of a user.
     """
 
     service: SecretsManagerService
@@ -82,6 +82,7 @@ class World:
     function: str = ""
     fault: DatabaseError | None = None
     said: list[str] = field(default_factory=list)
+    reads_names: bool = False
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def __post_init__(self) -> None:
@@ -246,7 +247,7 @@ class World:
         text = "".join(self.said)
         assert not [each for each in self.passwords() if len(each) >= LONG_ENOUGH and each in text]
         assert not ANSI.search(text)
-        assert self.asked("GetSecretValue") == 0
+        assert self.reads_names or self.asked("GetSecretValue") == 0
 
 
 @contextmanager
