@@ -25,7 +25,7 @@ from shared.model import Stage, require_replicas_in_sync, require_rotatable
 from shared.network import resolve
 from shared.options import Tag
 from shared.plan import Plan
-from shared.session import Ownership, SecondUser
+from shared.session import Ownership, SecondUser, Session
 from shared.settings import InUse, SecretSettings, StrategyName
 from shared.strategies.alternating_users import second_user
 from shared.strategies.dual_password import own_two_passwords, two_passwords
@@ -152,6 +152,7 @@ def look_at_server(subject: Subject) -> Iterator[Seen]:
     try:
         with subject.timed("login"):
             subject.session = subject.open(subject.login)
+        _learn(subject, subject.session)
     except DatabaseError as error:
         busy = isinstance(error, ServerBusy) and not error.proves_password
         if busy or isinstance(error, Unreachable | TlsFailed):
@@ -159,6 +160,11 @@ def look_at_server(subject: Subject) -> Iterator[Seen]:
         subject.refused = error
     if not subject.login.tls:
         yield Seen("Plaintext", f'The secret says "ssl": false, and {subject.login.host} takes it.')
+
+
+def _learn(subject: Subject, session: Session) -> None:
+    """Take down what the server has turned out to be."""
+    subject.engine, subject.server = session.engine.name, session.engine.title
 
 
 MENDED = (LoginRefused, PasswordExpired, ServerBusy)
@@ -195,6 +201,7 @@ def look_at_administrators_login(subject: Subject) -> None:
     if subject.login.administrator_arn is not None:
         try:
             subject.keeper = subject.open(subject.administrator)
+            _learn(subject, subject.keeper)
         except LoginRefused as refused:
             msg = f"The administrator {subject.administrator.username} was refused"
             raise LoginRefused(f"{msg}: {refused.message}", hint=ADMINISTRATOR_HINT) from None
