@@ -22,13 +22,10 @@ from shared.examination.code import Examiner
 from shared.examination.finding import Examination, Level
 from shared.examination.registry import CODES, RETIRED
 from shared.rotator import Rotator
-from tests.functional.rotations import Rotating, RotatingSecret
+from tests.functional.rotations import ROTATORS, Rotating, RotatingSecret
 from tests.functional.worlds import WORLDS, Scene, World
 
 Made = Callable[[World], AbstractContextManager[tuple[RotatingSecret, str]]]
-
-ROTATORS = {name: declared.rotator() for name, declared in ENGINES.items()}
-"""Imported before any test runs: a function's logger keeps the output that it finds then."""
 
 ABOVE_NOTE = {Level.FAILURE, Level.WARNING}
 
