@@ -173,7 +173,7 @@ def test_administrator_s_secret_that_is_not_usable(service: SecretsManagerServic
             "ResourceNotFoundException",
             NotRotatable,
             "ResourceNotFound",
-            "in the Region of this one",
+            "this one",
         ),
         ("AccessDeniedException", AccessDenied, "AccessDenied", "rotation:administrator"),
         ("ThrottlingException", Throttled, "Throttling", "repeats"),
