@@ -17,7 +17,7 @@ PRODUCT = [*SHARED, *ROTATORS]
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 EVERYTHING = sorted(
     path
-    for folder in ("shared", "rotators", "local", "probes", "tests")
+    for folder in ("console", "shared", "rotators", "local", "probes", "tests")
     for path in (ROOT / folder).rglob("*.py")
 )
 

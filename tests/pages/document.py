@@ -7,10 +7,11 @@ from pathlib import Path
 
 from local.template import ROOT
 from shared.settings import StrategyName
-from tests.pages import checks, diagrams, runbook
+from tests.pages import checks, diagrams, reference, runbook
 
 RUNBOOK = ROOT / "docs" / "when-a-rotation-fails.md"
 ROTATION = ROOT / "docs" / "how-a-rotation-works.md"
+REFERENCE = ROOT / "docs" / "rotator-reference.md"
 CHECKS = ROOT / "docs" / "checks.md"
 
 
@@ -60,4 +61,5 @@ PARTS = [
     Part(ROTATION, "standings", diagrams.standings),
     Part(ROTATION, "verdicts", diagrams.verdicts),
     Part(ROTATION, "searches", diagrams.searches),
+    Part(REFERENCE, "reference", reference.chapters),
 ]
