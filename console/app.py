@@ -19,6 +19,7 @@ from console.enable import enable
 from console.explain import codes, explain
 from console.fleet import Wanted, describe, select
 from console.outcome import CouldNotLook, Exit, Misused, Stop
+from console.posture.report import DAYS, report
 from console.recover import Choices, recover
 from console.rotate import PATIENCE_SECONDS, rotate
 from console.schedules import hours_of
@@ -271,6 +272,36 @@ def disable_command(
         secrets = select(session.account, Wanted(names or (), tags or (), every))
         return disable(
             session.account, session.screen, secrets, back=back, dry_run=dry_run, yes=yes
+        )
+
+    _run(work)
+
+
+@app.command("posture", epilog=EPILOG)
+def posture_command(
+    names: Names = None,
+    tags: Tags = None,
+    *,
+    every: Every = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="One row a secret, for auditors.")] = False,
+    days: Annotated[int, typer.Option(min=1, help="That a password may be old.")] = DAYS,
+    values: Annotated[
+        bool,
+        typer.Option("--values/--no-values", help="Read secrets' values for host and port alone."),
+    ] = True,
+) -> None:
+    """How well secrets, their keys, functions and databases are protected; changes nothing."""
+    wanted = Wanted(names or (), tags or (), every)
+
+    def work(session: Session) -> Exit:
+        secrets = select(session.account, wanted)
+        return report(
+            session.account,
+            session.screen,
+            secrets,
+            days=days,
+            as_csv=as_csv,
+            reads_values=values,
         )
 
     _run(work)
