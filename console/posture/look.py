@@ -91,12 +91,14 @@ class Looking:
         days: How old a password may be.
         reads_values: Whether secrets' values are read, to find the databases.
         wire: The handshakes.
+        unread: Logs that could not be read, and why.
     """
 
     view: View
     days: int
     reads_values: bool = True
     wire: Wire = field(default_factory=Wire)
+    unread: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def checks(self) -> Mapping[str, Check]:
@@ -107,7 +109,9 @@ class Looking:
         """Look at secrets, the account and the buckets of the functions' stacks."""
         account = self.view.account
         functions = Functions(account)
-        found = standings(account, secrets, functions, Log(account), self.days)
+        log = Log(account)
+        found = standings(account, secrets, functions, log, self.days)
+        self.unread = log.unread
         keys = _keys_by_function(secrets)
         rows = [
             row
@@ -127,7 +131,14 @@ class Looking:
     def secret(self, standing: Standing, keys: Iterable[str]) -> Row:
         """Look at one secret."""
         secret = standing.secret
-        subject = Subject(self.view, standing, self.days, frozenset(keys), self._place(secret))
+        subject = Subject(
+            self.view,
+            standing,
+            self.days,
+            keys=frozenset(keys),
+            place=self._place(secret),
+            unread=self.unread.get(standing.function.log_group, ""),
+        )
         findings = [
             finding
             for name, check in self.checks.items()
@@ -185,10 +196,13 @@ def posture(
 
 
 def _findings(check: str, look: Callable[[], Iterator[Seen]]) -> list[Finding]:
+    found: list[Finding] = []
     try:
-        return [seen.finding(check) for seen in look()]
+        # What was seen before something could not be seen counts.
+        found.extend(seen.finding(check) for seen in look())
     except Unseen as unseen:
-        return [Finding(check, DENIED, Level.NOT_LOOKED_AT, str(unseen))]
+        found.append(Finding(check, DENIED, Level.NOT_LOOKED_AT, str(unseen)))
+    return found
 
 
 def _keys_by_function(secrets: Sequence[Secret]) -> Mapping[str, set[str]]:

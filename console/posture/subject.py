@@ -48,6 +48,7 @@ class Subject:
         days: How old a password may be.
         keys: The ARNs of the keys of all secrets that its function rotates, as far as known.
         place: Where its database is, or why that is not known.
+        unread: Why the log of its function could not be read; empty where it was.
         facts: What the row tells, filled by the checks.
     """
 
@@ -56,6 +57,7 @@ class Subject:
     days: int
     keys: frozenset[str] = frozenset()
     place: Place | Unseen = field(default_factory=Place)
+    unread: str = ""
     facts: dict[str, object] = field(default_factory=dict)
 
     @property

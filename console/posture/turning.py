@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from console.condition import Condition, Standing
 from console.posture.subject import Seen, Subject, command
+from console.posture.view import Unseen
 
 FAILING = {
     Condition.LOCKED_OUT: "RotationFails",
@@ -17,7 +18,11 @@ NOT_OURS_TO_TURN = frozenset({Condition.MANAGED, Condition.REPLICA})
 
 
 def check_rotation(subject: Subject) -> Iterator[Seen]:
-    """Look at the rotation."""
+    """Look at the rotation.
+
+    Raises:
+        Unseen: Nothing says that it fails, and its log cannot be read.
+    """
     standing, secret = subject.standing, subject.secret
     subject.facts |= {
         "rotation": standing.condition.value,
@@ -47,6 +52,9 @@ def check_rotation(subject: Subject) -> Iterator[Seen]:
             "NeverRotated", "No rotation has succeeded yet.", f"rotation rotate {secret.name}"
         )
     yield from _too_old(standing, subject.days)
+    if subject.unread and standing.condition not in FAILING:
+        log = subject.function.log_group
+        raise Unseen(f"Whether rotations fail stands in {log}: {subject.unread}.")
 
 
 def _next(code: str, name: str) -> str:
