@@ -25,11 +25,11 @@ from console.changes import Change, Planned, own_rules
 from console.examine import Unanswered, examine
 from console.fleet import Secret, describe
 from console.functions import Function, unqualified
-from console.log import Line, Log
+from console.log import LOOK_BACK, Line, Log
 from console.outcome import Stop
 from console.rotate import CLOCKS_APART
 from shared.examination.finding import Finding
-from shared.model import Stage
+from shared.model import Stage, Step
 
 CAME_FROM = "rotated-before-by"
 """Tag on a secret that another function rotated: its ARN, the way back."""
@@ -80,7 +80,10 @@ def attach(
         _wait_for_test(account, planned.secret.arn, token, sleep)
     done = _examined(account, planned, function)
     if not done.is_examined:
-        done = _tested(planned, done, log.of(function, planned.secret.arn, began, token))
+        if planned.change is Change.SAME:
+            began, token = began - LOOK_BACK, ""  # the test of an earlier run
+        lines = log.of(function, planned.secret.arn, began, token)
+        done = _tested(planned, done, [line for line in lines if line.step == Step.TEST])
     takes_back = planned.change in {Change.ATTACH, Change.MOVE} or planned.was_just_attached
     if not done.code or not takes_back:
         return done

@@ -5,7 +5,7 @@ Each check is a function that yields findings; it knows the codes of
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -263,7 +263,7 @@ def _attempt(outside: Outside, secret: Secret, _function: Function) -> Iterator[
     yield Finding(finding.check, finding.code, finding.level, seen, do)
 
 
-CHECKS: Mapping[str, Callable[[Outside, Secret, Function], Iterator[Finding]]] = {
+CHECKS: MutableMapping[str, Callable[[Outside, Secret, Function], Iterator[Finding]]] = {
     "kind": _kind,
     "function": _function,
     "invoke": _invoke,

@@ -135,6 +135,10 @@ class LambdaService:
         self._service.functions[arn] = rotate
         return arn
 
+    def forbid_invoking(self, arn: str) -> None:
+        """Take a function's policy away: nobody may invoke it."""
+        self._functions[arn].policy = None
+
     def listener(self, arn: str) -> Callable[[str], None]:
         """Return what puts what a function has written into its log."""
         return lambda written: self.write(arn, written)

@@ -16,7 +16,7 @@ import importlib.util
 import re
 import ssl
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -377,6 +377,12 @@ class Connection:
         if answer in expected:
             return answer
         raise self._error(answer, purpose)
+
+    def certificate(self) -> Mapping[str, object]:
+        """Return the server's certificate, as it was verified; empty where there is no TLS."""
+        # Not public, either: see _ask.
+        encrypted = getattr(self._driver, "_sock", None)
+        return (encrypted.getpeercert() or {}) if isinstance(encrypted, ssl.SSLSocket) else {}
 
     def close(self) -> None:
         """End the connection; never raises."""

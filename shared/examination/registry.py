@@ -11,7 +11,7 @@ those that are found from outside, with a person's own credentials
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from shared.errors import BadSecret, RotationError
+from shared.errors import RotationError
 from shared.examination.code import Code
 from shared.examination.finding import Level
 from shared.examination.outside import OUTSIDE
@@ -22,17 +22,24 @@ FAILS_AND_IS_REPEATED = (
 )
 
 ERRORS = (
-    *("BadEvent", "BadSetting"),
-    *("NotRotatable", "ManagedSecret", "RotationNotEnabled", "ForeignPending"),
-    *("WrongEngine", "BadSecret"),
+    "BadSetting",
+    *("NotRotatable", "ManagedSecret", "PartnerSecret", "ReplicaSecret", "AnotherFunction"),
+    *("RotationNotEnabled", "ForeignPending", "WrongEngine", "BadSecret", "RdsProxy"),
     *("ServiceFailed", "AccessDenied", "Throttled", "TooManyLabels", "OutOfTime"),
     *("LoginRefused", "AccountUnusable", "AccountLocked", "PasswordExpired", "AccountExpired"),
     *("AccountMissing", "PasswordNotAsked", "Unreachable", "NameNotResolved"),
     *("TlsFailed", "TlsNotOffered", "CertificateUntrusted", "HostNameMismatch", "TlsRequired"),
     *("ServerBusy", "ServerReadOnly", "PermissionDenied", "PasswordRejected"),
-    *("LockTimeout", "StatementFailed"),
-    *("ReplicaBehind", "RightsDiffer", "IdleUserInUse", "NotOurUser", "NameTooLong"),
-    *("CapabilityMissing", "StrategyNeedsAdministrator"),
+    "StatementFailed",
+    *(
+        "ReaderBehind",
+        "ReplicaBehind",
+        "RightsDiffer",
+        "IdleUserInUse",
+        "NotOurUser",
+        "NameTooLong",
+    ),
+    *("CapabilityMissing", "Pooler", "StrategyNeedsAdministrator"),
     *("AdministratorUnproven", "AdministratorIsUser"),
 )
 """The names of the errors that an examination foresees."""
@@ -59,48 +66,11 @@ START_AFRESH = (
 
 OWN: tuple[Code, ...] = (
     Code(
-        "ReplicaSecret",
-        Level.FAILURE,
-        "The secret is a replica of one in another Region",
-        "A replica cannot be written: its primary is rotated, and Secrets Manager copies it.",
-        "Rotate the primary: `aws secretsmanager describe-secret --secret-id <ARN> --query "
-        "PrimaryRegion` tells its Region.",
-    ),
-    Code(
-        "PartnerSecret",
-        Level.FAILURE,
-        "The secret is of a partner's type, which Secrets Manager rotates itself",
-        "A rotation function is neither needed nor asked for such a secret.",
-        "Leave its rotation to Secrets Manager.",
-    ),
-    Code(
-        "AnotherFunction",
-        Level.FAILURE,
-        "Another function rotates the secret",
-        "Secrets Manager calls that function; this one would not be let in to the secret.",
-        "Attach this function: `aws secretsmanager rotate-secret --secret-id <ARN> "
-        "--rotation-lambda-arn <function's ARN> --no-rotate-immediately`.",
-    ),
-    Code(
         "AttemptUnfinished",
         Level.WARNING,
         "An attempt at a rotation was begun and has not ended",
         "Secrets Manager repeats it; until it has ended, RotateSecret is refused.",
         START_AFRESH,
-    ),
-    Code(
-        "RdsProxy",
-        Level.FAILURE,
-        "The secret's `host` is an RDS Proxy",
-        "A proxy logs clients in by passwords of its own: a login through it proves nothing.",
-        BadSecret.hint,
-    ),
-    Code(
-        "Pooler",
-        Level.FAILURE,
-        "A connection pooler answers in place of the database",
-        "A lock taken through a pooler does not hold, so that two deliveries could collide.",
-        "Let `host` and `port` in the secret name the database itself, not the pooler.",
     ),
     Code(
         "Plaintext",
@@ -152,13 +122,6 @@ OWN: tuple[Code, ...] = (
         "The second user has rights of its own, of which its sessions make no use",
         "Its sessions act as the first user.",
         "A DBA may take them away by the statements that are shown.",
-    ),
-    Code(
-        "NameSlow",
-        Level.WARNING,
-        "DNS takes long",
-        "Every login waits for it, also the one during which applications are shut out.",
-        "Look at the VPC's resolver and at the name's chain of aliases.",
     ),
     Code(
         "DatabaseSlow",

@@ -23,7 +23,7 @@ from uuid import uuid4
 from console.account import APPLICATION
 from console.app import run
 from local.lambda_service import LambdaService
-from local.secretsmanager import Context, SecretsManagerService
+from local.secretsmanager import ConnectionLost, Context, SecretsManagerService
 from local.secretsmanager.endpoint import Endpoint
 from local.template import ROOT
 from shared.errors import DatabaseError
@@ -117,6 +117,7 @@ class World:
         password: str | None = None,
         tags: Mapping[str, str] | None = None,
         rules: Mapping[str, Any] | None = None,
+        **fields: str,
     ) -> str:
         """Make a user and its secret; return the secret's name.
 
@@ -126,6 +127,7 @@ class World:
             password: What the secret says, where it is not the right one.
             tags: Of the secret.
             rules: Its schedule.
+            fields: More fields of its value.
         """
         number = next(self._numbers)
         name, right = name or f"app/{number}", f"Right-password-{number}-{uuid4()}"
@@ -134,11 +136,28 @@ class World:
             "host": "db.example.com",
             "username": f"user{number}",
             "password": password or right,
+            **fields,
         }
         arn = self.service.create_secret(name, value, tags)
         if attached:
             self.service.enable_rotation(arn, self.function, rules)
         return name
+
+    def key(self, policy: str | None) -> str:
+        """Make a customer's key with a policy; return its ARN."""
+        arn = f"arn:aws:kms:{self.service.region}:{self.service.account}:key/{uuid4()}"
+
+        def answer(_path: str, _target: str, _body: bytes) -> tuple[int, bytes, dict[str, str]]:
+            # Recorded: GetKeyPolicy is the one request about keys that the command makes.
+            document = {"Policy": policy, "PolicyName": "default"}
+            return 200, json.dumps(document).encode(), {"Content-Type": "application/json"}
+
+        self.service.others["kms"] = answer
+        return arn
+
+    def arn(self, name: str) -> str:
+        """Return the ARN of a secret."""
+        return self.service._operations.find(name).arn
 
     def hang(self, name: str) -> str:
         """Let a rotation have begun that nobody carries on; return its version."""
@@ -183,6 +202,8 @@ class World:
                 if next(seen) == nth:
                     process.kill()
                     process.wait()
+                    if phase == "before":
+                        raise ConnectionLost("The request was never sent.")
 
         self.service.on_request = kill
         told = process.communicate(timeout=60)[0].decode()

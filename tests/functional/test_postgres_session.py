@@ -17,10 +17,10 @@ from shared.errors import (
     AccountExpired,
     AccountLocked,
     AccountMissing,
-    CapabilityMissing,
     DatabaseError,
     LockTimeout,
     PermissionDenied,
+    Pooler,
     ServerBusy,
     ServerReadOnly,
     Unreachable,
@@ -372,7 +372,7 @@ def test_pooler_is_refused() -> None:
         server.create_user("app", PASSWORD)
         login = login_of(server, "app", ssl=False)
         with connect(login.at(server.host, port), Trust(server.ca_file)) as session:
-            with pytest.raises(CapabilityMissing) as caught:
+            with pytest.raises(Pooler) as caught:
                 session.lock("arn:one", 5)
             assert "pooler" in caught.value.message
             assert "`host`" in caught.value.advice
