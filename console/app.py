@@ -21,6 +21,7 @@ from console.fleet import Wanted, describe, select
 from console.outcome import CouldNotLook, Exit, Misused, Stop
 from console.posture.report import DAYS, report
 from console.recover import Choices, recover
+from console.rekey import rekey
 from console.rotate import PATIENCE_SECONDS, rotate
 from console.schedules import hours_of
 from console.screen import Screen
@@ -303,6 +304,26 @@ def posture_command(
             as_csv=as_csv,
             reads_values=values,
         )
+
+    _run(work)
+
+
+@app.command("rekey", epilog=EPILOG)
+def rekey_command(
+    names: Names = None,
+    tags: Tags = None,
+    *,
+    key: Annotated[str, typer.Option("--key", metavar="ARN", help="The new KMS key.")],
+    yes: Yes = False,
+    patience: Annotated[
+        float, typer.Option(min=1, help="Seconds without news before a rotation is left to itself.")
+    ] = PATIENCE_SECONDS,
+) -> None:
+    """Put secrets under another KMS key, and rotate each once; may be run again at any time."""
+
+    def work(session: Session) -> Exit:
+        secrets = select(session.account, Wanted(names or (), tags or ()))
+        return rekey(session.account, session.screen, secrets, key, yes=yes, patience=patience)
 
     _run(work)
 
