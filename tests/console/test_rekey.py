@@ -3,6 +3,7 @@
 import json
 from contextlib import suppress
 from itertools import count
+from threading import Event, Timer
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest
@@ -195,6 +196,26 @@ def test_a_killed_process_leaves_the_rotation_to_the_service(
     done = [each for each in world.service.outcomes if each.succeeded]
     assert len(done) == 4, "three before, and one"
     assert keys.under("one") == {keys.new}
+
+
+def test_a_rotation_under_way_is_followed(world: World, keys: Keys) -> None:
+    """A second run finds the rotation that the first one began, and begins no other."""
+    keys.secret("one")
+    free = Event()
+    world.database.boundary = lambda: require(free.wait(30))
+    said = world.run(*rekey(world, keys.new, "one"), "--patience", "1")
+    assert said.status == Exit.FAILURE
+    Timer(1, free.set).start()
+    said = world.run(*rekey(world, keys.new, "one"))
+    assert "the rotation that was begun goes on" in said.out
+    assert said.status == Exit.WELL
+    assert world.asked("RotateSecret") == 1
+    assert world.logs_in("one")
+
+
+def require(holds: bool) -> None:
+    """Make sure that something was waited for in time."""
+    assert holds
 
 
 def test_a_key_that_cannot_be_used_is_refused(world: World, keys: Keys) -> None:
