@@ -156,9 +156,13 @@ class Rekeying:
         return left
 
     def _is_under_key(self, secret: Secret) -> bool:
-        if secret.key == self.key.arn:
-            return True
-        return bool(secret.key) and key_named(self.view, secret.key).arn == self.key.arn
+        if secret.key == self.key.arn or not secret.key:
+            return bool(secret.key)
+        try:
+            return key_named(self.view, secret.key).arn == self.key.arn
+        except Unseen:
+            # An id or an alias that KMS does not tell of: to say the key once more does no harm.
+            return False
 
     def _mark(self, secret: Secret, made_from: str | None) -> str:
         """Return what the version ids end with that this command makes from a version."""
@@ -368,7 +372,7 @@ def _tell_former(work: Rekeying, key: str, others: Sequence[str]) -> None:
     screen.say(f"{key} is not needed by any secret of the Region, as ListSecrets tells.")
     try:
         usage = work.view.ask("kms", "get_key_last_usage", KeyId=key).get("KeyLastUsage") or {}
-    except (Unseen, Stop) as unseen:
+    except Unseen as unseen:
         usage = {}
         screen.say(f"  When it was last used could not be seen: {unseen}", STYLES[Exit.BLIND])
     if usage:

@@ -7,7 +7,7 @@ from typing import Any
 
 from console.account import asking
 from console.fleet import Secret
-from console.outcome import CouldNotLook
+from console.outcome import Stop
 from console.posture.view import Unseen, View
 
 PORTS: Mapping[str, int] = {"postgres": 5432, "mysql": 3306, "mariadb": 3306}
@@ -57,8 +57,8 @@ def place_of(view: View, secret: Secret) -> Place:
     try:
         with asking():
             told = view.request("secretsmanager", "get_secret_value", "", {"SecretId": secret.arn})
-    except CouldNotLook as refused:
-        raise Unseen(refused.message) from None
+    except Stop as stop:
+        raise Unseen(stop.message) from None
     try:
         value: Any = json.loads(told.get("SecretString") or "")
     except ValueError:

@@ -12,7 +12,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from console.account import Account, asking, code_of
-from console.outcome import CouldNotLook
+from console.outcome import Stop
 
 Answer = Mapping[str, Any]
 
@@ -60,8 +60,7 @@ class View:
             **parameters: Of the operation.
 
         Raises:
-            Unseen: The service refuses, or cannot be reached.
-            Stop: Any other error of the service.
+            Unseen: The service refuses, cannot be reached, or answers with another error.
         """
         question = (service, operation, json.dumps(parameters, sort_keys=True))
         with self._lock:
@@ -90,8 +89,9 @@ class View:
                     if code_of(error) in missing:
                         return {}
                     raise
-        except CouldNotLook as refused:
-            return Unseen(refused.message)
+        except Stop as stop:
+            # One answer that does not come must not end the look at everything else.
+            return Unseen(stop.message)
 
     def request(
         self, service: str, operation: str, pages: str, parameters: Mapping[str, object]

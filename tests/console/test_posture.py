@@ -7,14 +7,12 @@ it out.
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from moto.moto_api._internal.models import moto_api_backend
 
 from console.posture.controls import CONTROLS
 from console.posture.handshake import Handshake
@@ -24,7 +22,6 @@ from local.secretsmanager.operations import Rotation
 from local.secretsmanager.schedule import Window
 from shared.examination.finding import Finding, Level
 from shared.examination.posture import POSTURE
-from tests.console.conftest import SESSIONS
 from tests.console.estate import (
     ADMINISTRATOR,
     BUCKET,
@@ -34,7 +31,6 @@ from tests.console.estate import (
     STRANGER,
     Estate,
     bucket_statements,
-    estate,
     put_bucket_policy,
     put_encryption,
 )
@@ -43,46 +39,6 @@ from tests.test_pages import lacks
 
 VIA = {"StringEquals": {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}}
 BLANKS = ("<ARN of a key of yours>",)
-
-
-class Shared:
-    """One account for many tests: each leaves it as it was, or it is made anew."""
-
-    def __init__(self) -> None:
-        self._running = ExitStack()
-        self._made: Estate | None = None
-
-    def well(self) -> Estate:
-        """Return the account, in which everything is well."""
-        if self._made is None or not self._made.is_well:
-            self.end()
-            moto_api_backend.reset()
-            self._made = self._running.enter_context(estate())
-        self._made.is_well = False
-        return self._made
-
-    def end(self) -> None:
-        """End it."""
-        self._running.close()
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Shared]:
-    """The account of this module's tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("console.account.boto3.Session", SESSIONS)
-        accounts = Shared()
-        yield accounts
-        accounts.end()
-
-
-@pytest.fixture
-def well(shared: Shared) -> Iterator[Estate]:
-    """An account in which everything is well; what a test changes of its answers is forgotten."""
-    made = shared.well()
-    right, shakes = dict(made.right), made.shakes
-    yield made
-    made.right, made.shakes, made.denied = right, shakes, set()
 
 
 @dataclass(frozen=True)
