@@ -47,7 +47,7 @@ node-environment:
 	@local/setup-node.sh tests/deployment
 
 .PHONY: demo
-demo: setup ## watch PostgreSQL, MySQL and MariaDB passwords rotate on real servers
+demo: setup ## watch PostgreSQL, MySQL, MariaDB and Valkey passwords rotate on real servers
 	@$(PYTHON_HERE) -m local.demo
 
 # Each worker starts servers of its own; all would share one that you name: then `WORKERS=0`.

@@ -161,12 +161,18 @@ def doctor_command(
     *,
     every: Every = False,
     function: Annotated[str, typer.Option(help="What is to rotate what is not attached.")] = "",
+    here: Annotated[
+        bool,
+        typer.Option(
+            "--here", help="Look from this machine at what is not attached: reads values."
+        ),
+    ] = False,
 ) -> None:
     """What a rotation will need, looked at without changing anything."""
 
     def work(session: Session) -> Exit:
         secrets = select(session.account, Wanted(names or (), tags or (), every))
-        return doctor(session.account, session.screen, secrets, function)
+        return doctor(session.account, session.screen, secrets, function, here=here)
 
     _run(work)
 
@@ -235,13 +241,19 @@ def enable_command(
     ] = "",
     window: Annotated[str, typer.Option(help="How long a window is open, such as 4h.")] = "",
     between: Annotated[str, typer.Option(help="Hours, UTC, in which windows open.")] = "0-5",
+    adopt: Annotated[
+        bool,
+        typer.Option(
+            "--adopt", help="The second user of AWS's own function: reads the user's name."
+        ),
+    ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
     """Attach secrets; where the function finds something in the way, detach them again."""
 
     def work(session: Session) -> Exit:
-        asked = Asked(function, schedule, window, hours_of(between))
+        asked = Asked(function, schedule, window, hours_of(between), adopt)
         account = session.account
         if file is not None:
             if names or tags or every:

@@ -11,32 +11,22 @@ its schedule, which is the secret's own, and by never having been rotated.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
-from uuid import uuid4
 
-from botocore.exceptions import ClientError
-
-from console.account import Account, asking, code_of
-from console.attempts import UNFINISHED
-from console.changes import Change, Planned, own_rules
+from console.account import Account
+from console.attempts import detach, end_attempt, rotate_later, wait_for_test
+from console.changes import Change, Planned
 from console.examine import Unanswered, examine
-from console.fleet import Secret, describe
-from console.functions import Function, unqualified
+from console.fleet import describe
+from console.functions import Function
 from console.log import LOOK_BACK, Line, Log
+from console.moving import forget, give_back, remember
 from console.outcome import Stop
 from console.rotate import CLOCKS_APART
 from shared.examination.finding import Finding
 from shared.model import Stage, Step
-
-CAME_FROM = "rotated-before-by"
-"""Tag on a secret that another function rotated: its ARN, the way back."""
-TEST_SECONDS = 120.0
-"""How long the service's test is waited for."""
-POLL_SECONDS = 0.3
-NOTHING_TO_CANCEL = "InvalidRequestException"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,69 +59,58 @@ def attach(
     function = planned.function
     if function is None:
         raise ValueError(planned.change)
-    token, began = str(uuid4()), datetime.now(UTC) - CLOCKS_APART
+    token, began = "", datetime.now(UTC) - CLOCKS_APART
+    if planned.change is Change.SCHEDULE:
+        # Attached already: its function may read it, and nothing has to be taken back.
+        before = _examined(account, planned, function)
+        if before.code:
+            return before
     if planned.change is not Change.SAME:
-        if planned.change is Change.MOVE:
-            _remember(account, planned.secret)
         try:
-            _rotate_later(account, planned.secret, function.arn, planned.rules, token)
-        except Stop as stop:
-            return Done(planned, "Refused", stop.message, is_attached=planned.secret.is_attached)
-        _wait_for_test(account, planned.secret.arn, token, sleep)
+            token = _put(account, planned, function)
+        except (Stop, Unanswered) as refused:
+            attached = planned.secret.is_attached
+            return Done(planned, "Refused", str(refused), is_attached=attached)
+        wait_for_test(account, planned.secret.arn, token, sleep)
     done = _examined(account, planned, function)
     if not done.is_examined:
-        if planned.change is Change.SAME:
-            began, token = began - LOOK_BACK, ""  # the test of an earlier run
-        lines = log.of(function, planned.secret.arn, began, token)
+        since = began if token else began - LOOK_BACK  # without one, the test of an earlier run
+        lines = log.of(function, planned.secret.arn, since, token)
         done = _tested(planned, done, [line for line in lines if line.step == Step.TEST])
     takes_back = planned.change in {Change.ATTACH, Change.MOVE} or planned.was_just_attached
-    if not done.code or not takes_back:
-        return done
-    _take_back(account, planned, token, sleep)
-    return replace(done, is_attached=planned.change is Change.MOVE)
+    return _taken_back(account, done, token, sleep) if done.code and takes_back else done
 
 
-def _rotate_later(
-    account: Account, secret: Secret, function: str, rules: Mapping[str, Any], token: str
-) -> None:
-    """Attach a secret, which has the function test it, and rotates nothing.
+def _put(account: Account, planned: Planned, function: Function) -> str:
+    """Attach a secret; return the version of the service's test.
 
     Raises:
         Stop: Refused.
+        Unanswered: Whom to adopt could not be read.
     """
-    request: dict[str, Any] = {
-        "SecretId": secret.arn,
-        "ClientRequestToken": token,
-        "RotationLambdaARN": function,
-        "RotateImmediately": False,
-    }
-    if rules:
-        request["RotationRules"] = dict(rules)
-    with asking():
-        try:
-            account.secrets.rotate_secret(**request)
-        except ClientError as error:
-            if UNFINISHED in str(error):
-                advice = f"`rotation recover {secret.name}`"
-                raise Stop(f"A rotation has begun meanwhile: {advice}") from None
-            if "cannot invoke" in str(error):
-                advice = (
-                    f"`aws lambda add-permission --function-name {function} --statement-id "
-                    "SecretsManager --action lambda:InvokeFunction "
-                    "--principal secretsmanager.amazonaws.com`"
-                )
-                raise Stop(f"Secrets Manager may not invoke the function: {advice}") from None
-            raise Stop(f"{code_of(error)}: {error.response['Error'].get('Message', '')}") from None
+    moves = planned.change is Change.MOVE
+    if moves:
+        remember(account, planned)
+    try:
+        return rotate_later(account, planned.secret, function.arn, planned.rules)
+    except Stop:
+        if moves:
+            forget(account, planned.secret)
+        raise
 
 
-def _wait_for_test(account: Account, arn: str, token: str, sleep: Callable[[float], None]) -> bool:
-    """Wait until the service has taken the version of its test away again."""
-    ends = time.monotonic() + TEST_SECONDS
-    while time.monotonic() < ends:
-        if Stage.PENDING not in describe(account, arn).labels.get(token, frozenset()):
-            return True
-        sleep(POLL_SECONDS)
-    return False
+def _taken_back(account: Account, done: Done, token: str, sleep: Callable[[float], None]) -> Done:
+    """Let the secret be as it was before."""
+    planned = done.planned
+    if planned.former:
+        give_back(account, planned.secret, planned.former, sleep)
+        return done
+    detach(account, planned.secret)
+    left = describe(account, planned.secret.arn)
+    if left.holder(Stage.PENDING) == token:
+        # The service's test was cut short: its version is this command's own.
+        end_attempt(account, left)
+    return replace(done, is_attached=False)
 
 
 def _examined(account: Account, planned: Planned, function: Function) -> Done:
@@ -157,63 +136,3 @@ def _tested(planned: Planned, done: Done, lines: Sequence[Line]) -> Done:
     last = lines[-1]
     seen = last.message if last.failed else ""
     return Done(planned, last.cause, seen, is_attached=done.is_attached)
-
-
-def _remember(account: Account, secret: Secret) -> None:
-    """Write on the secret which function rotates it now: the way back."""
-    with asking():
-        account.secrets.tag_resource(
-            SecretId=secret.arn,
-            Tags=[{"Key": CAME_FROM, "Value": unqualified(secret.function)}],
-        )
-
-
-def _take_back(
-    account: Account, planned: Planned, token: str, sleep: Callable[[float], None]
-) -> None:
-    """Let the secret be as it was before."""
-    secret = planned.secret
-    if planned.change is Change.MOVE:
-        give_back(account, secret, secret.function, own_rules(secret.rules), sleep)
-        return
-    detach(account, secret)
-    left = describe(account, secret.arn)
-    if left.holder(Stage.PENDING) == token:
-        # The service's test was cut short: its version is this command's own.
-        with asking():
-            account.secrets.update_secret_version_stage(
-                SecretId=secret.arn, VersionStage=Stage.PENDING, RemoveFromVersionId=token
-            )
-
-
-def give_back(
-    account: Account,
-    secret: Secret,
-    function: str,
-    rules: Mapping[str, Any],
-    sleep: Callable[[float], None] = time.sleep,
-) -> None:
-    """Attach a secret to the function that rotated it before.
-
-    Raises:
-        Stop: Refused.
-    """
-    token = str(uuid4())
-    _rotate_later(account, secret, function, rules, token)
-    with asking():
-        account.secrets.untag_resource(SecretId=secret.arn, TagKeys=[CAME_FROM])
-    _wait_for_test(account, secret.arn, token, sleep)
-
-
-def detach(account: Account, secret: Secret) -> None:
-    """Switch the rotation of a secret off; that it is off already is as good.
-
-    Raises:
-        Stop: Refused.
-    """
-    with asking():
-        try:
-            account.secrets.cancel_rotate_secret(SecretId=secret.arn)
-        except ClientError as error:
-            if code_of(error) != NOTHING_TO_CANCEL or describe(account, secret.arn).is_attached:
-                raise

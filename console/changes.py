@@ -16,6 +16,12 @@ COLUMNS = ("secret", "function", "schedule", "window")
 """Of a file of secrets; the first is needed."""
 
 
+CAME_FROM = "rotated-before-by"
+"""Tag on a secret that another function rotated: its ARN, the way back."""
+ALTERNATING = "multiuser"
+"""In the names of those of AWS's own functions that let two users take turns, in lower case."""
+
+
 class Change(Enum):
     """What happens to a secret."""
 
@@ -28,12 +34,19 @@ class Change(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How a secret is to be attached, by command line or file; empty for what is chosen."""
+    """How a secret is to be attached, by command line or file; empty for what is chosen.
+
+    Attributes:
+        function, schedule, window: As on the command line.
+        hours: Between which windows open.
+        adopts: Whether the second user that one of AWS's own functions has made is adopted.
+    """
 
     function: str = ""
     schedule: str = ""
     window: str = ""
     hours: tuple[int, int] = (FIRST_HOUR, LAST_HOUR)
+    adopts: bool = False
 
     def over(self, general: Self) -> Self:
         """Return what was asked for here, and where nothing was, in general."""
@@ -56,6 +69,7 @@ class Planned:
         rules: Its ``RotationRules``.
         was_just_attached: Whether an earlier run of this command attached it, and may not have
             examined it.
+        adopts: Whether the pair of users that its function has made is taken over.
         reason: Why it is refused.
     """
 
@@ -64,7 +78,15 @@ class Planned:
     function: Function | None = None
     rules: Mapping[str, Any] = field(default_factory=dict)
     was_just_attached: bool = False
+    adopts: bool = False
     reason: str = ""
+
+    @property
+    def former(self) -> str:
+        """The function that rotated it before this framework's; empty where none did."""
+        if self.change is Change.MOVE:
+            return self.secret.function
+        return self.secret.tags.get(CAME_FROM, "")
 
 
 def read_file(path: Path) -> list[tuple[str, Asked]]:
@@ -112,10 +134,11 @@ def plan(secret: Secret, asked: Asked, functions: Functions, region: str) -> Pla
     if not secret.is_attached:
         return planned
     if unqualified(secret.function) != function.arn:
-        return replace(planned, change=Change.MOVE)
+        alternates = ALTERNATING in secret.function.rpartition(":")[2].lower()
+        return replace(planned, change=Change.MOVE, adopts=asked.adopts and alternates)
     if not is_same(secret.rules, rules):
         return replace(planned, change=Change.SCHEDULE)
-    just = is_same(secret.rules, own) and not secret.was_ours
+    just = (is_same(secret.rules, own) or CAME_FROM in secret.tags) and not secret.was_ours
     return replace(planned, change=Change.SAME, was_just_attached=just)
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from console.account import Account
-from console.attach import CAME_FROM, detach, give_back
-from console.attempts import end_attempt
-from console.changes import own_rules
+from console.attempts import detach, end_attempt
+from console.changes import CAME_FROM
 from console.fleet import Secret, describe
 from console.functions import Functions
+from console.moving import give_back
 from console.outcome import Exit, Stop
 from console.screen import STYLES, Screen, counted
 
@@ -89,7 +89,7 @@ def _one(account: Account, secret: Secret, back: bool) -> str:  # noqa: FBT001 (
         return f"its tag {CAME_FROM}, which names the function before, is missing"
     try:
         if back:
-            give_back(account, secret, former, own_rules(secret.rules))
+            give_back(account, secret, former)
             return ""
         detach(account, secret)
         # An attempt under way has nobody to carry it on; what it did, the next one finds.

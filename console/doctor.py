@@ -12,6 +12,7 @@ from console.account import Account
 from console.examine import Unanswered, examine
 from console.fleet import Secret
 from console.functions import Function, Functions, Maker
+from console.here import examine_here
 from console.outcome import Exit
 from console.outside import NOT_TOLD, Outside
 from console.screen import STYLES, Screen, counted
@@ -53,7 +54,14 @@ class Report:
         return LEVELS[self.level] is Exit.WELL
 
 
-def doctor(account: Account, screen: Screen, secrets: Sequence[Secret], function: str = "") -> Exit:
+def doctor(
+    account: Account,
+    screen: Screen,
+    secrets: Sequence[Secret],
+    function: str = "",
+    *,
+    here: bool = False,
+) -> Exit:
     """Examine secrets, and say what was found.
 
     Args:
@@ -61,6 +69,7 @@ def doctor(account: Account, screen: Screen, secrets: Sequence[Secret], function
         screen: Where it is told.
         secrets: Which.
         function: What would rotate those that nothing rotates yet; found where there is one.
+        here: Let this machine look at what no function may read yet.
     """
     functions, outside = Functions(account), Outside(account)
     candidate = functions.named(function) if function else _only(functions, secrets)
@@ -69,7 +78,7 @@ def doctor(account: Account, screen: Screen, secrets: Sequence[Secret], function
         for _, report in screen.each(
             "Examining",
             secrets,
-            lambda each: report_on(account, each, functions, outside, candidate),
+            lambda each: report_on(account, each, functions, outside, candidate, here=here),
         )
     ]
     reports.sort(key=lambda each: ([*LEVELS].index(each.level), each.secret.name))
@@ -98,31 +107,38 @@ def report_on(
     functions: Functions,
     outside: Outside,
     candidate: Function | None,
+    *,
+    here: bool = False,
 ) -> Report:
     """Examine one secret."""
     own = functions.of(secret.function)
     function = own if secret.is_attached else candidate or own
     checks, findings = outside.examine(secret, function)
     examination = Examination(secret.arn, tuple(checks), tuple(findings))
-    if not secret.is_attached:
-        return Report(secret, _blind(examination, "RotationNotEnabled", "the secret's value"))
-    if own.maker not in {Maker.OURS, Maker.UNKNOWN}:
+    if secret.is_attached and own.maker not in {Maker.OURS, Maker.UNKNOWN}:
         return Report(secret, examination)
+    if not secret.is_attached and not here:
+        seen = f"{BY_FUNCTION} it is once attached; from this machine with --here"
+        return Report(secret, _blind(examination, "RotationNotEnabled", seen))
     try:
-        inner = examine(account, own, secret.arn)
+        if secret.is_attached:
+            inner = examine(account, own, secret.arn)
+        else:
+            inner = examine_here(account, secret.arn, candidate.folder if candidate else "")
     except Unanswered as unanswered:
         return Report(secret, _blind(examination, NOT_TOLD, str(unanswered)))
-    seen_twice = {each.code for each in inner.findings if each.level is not Level.NOT_LOOKED_AT}
-    return Report(
-        secret,
-        replace(
-            inner,
-            checks=(*inner.checks, *checks),
-            findings=(
-                *inner.findings,
-                *(each for each in findings if each.code not in seen_twice),
-            ),
-        ),
+    return Report(secret, _together(inner, examination))
+
+
+def _together(inner: Examination, outer: Examination) -> Examination:
+    """Return both; what both have found is told once, as the milder of the two has it."""
+    milder = {each.code for each in outer.findings if each.level is Level.NOTE}
+    told = tuple(each for each in inner.findings if each.code not in milder)
+    twice = {each.code for each in told if each.level is not Level.NOT_LOOKED_AT}
+    return replace(
+        inner,
+        checks=(*inner.checks, *outer.checks),
+        findings=(*told, *(each for each in outer.findings if each.code not in twice)),
     )
 
 
@@ -156,14 +172,17 @@ def _tell(screen: Screen, report: Report) -> None:
         screen.say(text, STYLES[Exit.BLIND])
     found = {each.check for each in examination.findings}
     well = [each for each in examination.checks if each not in found]
-    screen.say(f"  well: {', '.join(well)}", STYLES[Exit.WELL])
+    screen.say(f"  well: {len(well)} of {len(examination.checks)} checks", STYLES[Exit.WELL])
 
 
 def _by_cause(screen: Screen, reports: Sequence[Report]) -> None:
     """Sum many secrets up: one line for each code, the worst and most frequent first."""
     seen: dict[tuple[Level, str], list[str]] = {}
     for report in reports:
+        told = {each.code for each in report.examination.failures}
         for each in report.examination.findings:
+            if each.level is Level.NOT_LOOKED_AT and each.code in told:
+                continue
             names = seen.setdefault((each.level, each.code), [])
             if report.secret.name not in names:
                 names.append(report.secret.name)

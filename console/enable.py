@@ -9,6 +9,7 @@ from console.changes import Asked, Change, Planned, plan
 from console.fleet import Secret
 from console.functions import Functions
 from console.log import Log
+from console.moving import OWNED
 from console.outcome import Exit
 from console.screen import STYLES, Screen, counted
 from shared.examination.finding import Level
@@ -107,6 +108,12 @@ def _summed_up(screen: Screen, done: Sequence[Done], refused: int) -> Exit:
     ]
     for name, finding in warnings:
         screen.say(f"{name}: {finding.code}: {finding.seen} {finding.do}", STYLES[Exit.WARNINGS])
+    for each in done:
+        if each.planned.adopts and not each.code and each.planned.function:
+            name, folder = each.planned.secret.name, each.planned.function.folder
+            screen.say(f"{name}: what its second user owns or was granted, a DBA looks at:")
+            for statement in OWNED.get(folder, ()):
+                screen.say(f"  {statement}")
     screen.tell(
         secrets=[
             {
@@ -123,7 +130,7 @@ def _summed_up(screen: Screen, done: Sequence[Done], refused: int) -> Exit:
     causes = Counter(each.code for each in bad)
     parts = [f"{len(done) - len(bad) - len(unknown)} attached, nothing in the way"]
     parts += [f"{len(unknown)} attached and not examined"] * bool(unknown)
-    parts += [f"{number} not attached with {code}" for code, number in causes.most_common()]
+    parts += [f"{number} with {code}" for code, number in causes.most_common()]
     parts += [f"{refused} refused"] * bool(refused)
     status = Exit.WELL
     if bad or refused:
@@ -138,6 +145,6 @@ def _summed_up(screen: Screen, done: Sequence[Done], refused: int) -> Exit:
 def _where(each: Done) -> str:
     if not each.is_attached:
         return "Detached again: nothing was left behind"
-    if each.planned.change is Change.MOVE:
-        return f"Given back to {each.planned.secret.function.rpartition(':')[2]}"
+    if each.planned.former:
+        return f"Given back to {each.planned.former.rpartition(':')[2]}"
     return "Attached, as it was before"

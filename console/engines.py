@@ -1,9 +1,11 @@
 """What the rotators' declarations tell about the engines; no driver is imported."""
 
 import importlib
+import pkgutil
 from collections.abc import Sequence
 from functools import cache
 
+import rotators
 from shared.engine import Engine
 
 
@@ -18,6 +20,11 @@ def declared(folder: str) -> Sequence[Engine]:
         return ()
     engines: Sequence[Engine] = module.ENGINES
     return engines
+
+
+def folders() -> list[str]:
+    """Return the folders of all rotators that are installed."""
+    return [each.name for each in pkgutil.iter_modules(rotators.__path__) if declared(each.name)]
 
 
 def engines_of(folder: str) -> str:

@@ -156,6 +156,7 @@ def recover(account: Account, screen: Screen, secrets: Sequence[Secret], choices
     return _summed_up(screen, diagnoses, ended)
 
 
+LEFT = {Way.WAIT: "left to the service, which may be repeating it", Way.UNKNOWN: "not examined"}
 ROTATED = "rotated"
 
 
@@ -214,13 +215,15 @@ def _summed_up(screen: Screen, diagnoses: Sequence[Diagnosis], ended: Mapping[st
         ]
     )
     rotated = sum(told == ROTATED for told in ended.values())
-    left = Counter(each.code or each.way.value for each in diagnoses if each.way not in READY)
+    left = Counter(each.code for each in diagnoses if each.code and each.way not in READY)
+    ways = Counter(each.way for each in diagnoses if not each.code)
     parts = [f"{rotated} rotated"]
     if failed := len(ended) - rotated:
         parts.append(f"{failed} failed")
     if not ended and (ready := sum(each.way in READY for each in diagnoses)):
         parts.append(f"{ready} left as they were")
     parts += [f"{number} with {cause}" for cause, number in left.most_common()]
+    parts += [f"{number} {LEFT[way]}" for way, number in ways.items() if way in LEFT]
     is_well = rotated == len(diagnoses)
     only_waiting = not is_well and len(diagnoses) == rotated + sum(
         each.way is Way.WAIT for each in diagnoses

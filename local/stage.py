@@ -26,7 +26,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
@@ -88,7 +88,8 @@ class Stage:
         """
         declared = functions(load())
         for kind in self.servers:
-            function = declared[FUNCTIONS[kind]]
+            # Its ARN is what the secrets of this server name.
+            function = replace(declared[FUNCTIONS[kind]], name=kind)
             runtime = stack.enter_context(from_repository(function, variables))
             arn = self.lambdas.add(
                 kind,
@@ -109,7 +110,9 @@ class Stage:
         for kind, server in self.servers.items():
             app = make_secret(self.service, server, f"app/{kind}", username="stage")
             self.service.enable_rotation(app, self.function_of(kind))
-        make_secret(self.service, self.servers["postgres"], "new/postgres", username="newcomer")
+        # Its ARN is always the same, and so is the schedule that is made of it.
+        newcomer = self.servers["postgres"]
+        make_secret(self.service, newcomer, "new/postgres", "bEgins", username="newcomer")
         self.set_up_events()
         for fault, (spoil, tags) in FAULTS.items():
             value = spoil(make_user(self.servers["postgres"], fault))

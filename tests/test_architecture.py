@@ -28,7 +28,7 @@ ORDER = [
     {"model", "deadline", "redaction", "passwords", "tls", "network"},
     {"settings", "store", "lifecycle"},
     {"engine"},
-    {"session"},
+    {"session", "dialling"},
     {"plan", "administrators"},
     {"reading"},
     {"rotation"},
@@ -125,6 +125,22 @@ def test_rotators_know_the_core_and_their_driver(path: Path) -> None:
     for each in found:
         if each.startswith("rotators"):
             assert each.startswith(f"rotators.{engine}")
+
+
+def test_modules_import_at_their_top() -> None:
+    """What a function carries is imported when it starts; a driver when it logs in, not later.
+
+    But for the examination, which no rotation needs.
+    """
+    late = {
+        (name(path), function.name)
+        for path in PRODUCT
+        for function in functions(path)
+        if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
+    }
+    folders = {path.parent.name for path in ROTATORS} - {"rotators"}
+    examining = {("shared/rotator.py", "_probe"), ("shared/runtime.py", "examine")}
+    assert late == {(f"rotators/{each}/rotator.py", "connect") for each in folders} | examining
 
 
 def test_functions_share_no_package() -> None:

@@ -39,8 +39,9 @@ def _session(subject: Subject) -> MysqlFamilySession:
 def look_at_product(subject: Subject) -> None:
     """Which server is it?"""
     session = _session(subject)
-    subject.engine = session.engine.name
-    subject.server = f"{session.engine.title} {session.connection.version}"
+    # MariaDB before 11 puts a version before its own, for clients that only knew MySQL's.
+    version = session.connection.version.removeprefix("5.5.5-").partition("-")[0]
+    subject.server = f"{session.engine.title} {version}"
 
 
 def look_at_writer(subject: Subject) -> None:

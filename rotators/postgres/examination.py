@@ -69,7 +69,6 @@ def _session(subject: Subject) -> PostgresSession:
 def look_at_product(subject: Subject) -> None:
     """Which server is it?"""
     session = _session(subject)
-    subject.engine = session.engine.name
     subject.server = f"{session.engine.title} {session.info.parameter_status('server_version')}"
 
 

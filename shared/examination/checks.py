@@ -25,7 +25,7 @@ from shared.model import Stage, require_replicas_in_sync, require_rotatable
 from shared.network import resolve
 from shared.options import Tag
 from shared.plan import Plan
-from shared.session import Ownership, SecondUser
+from shared.session import Ownership, SecondUser, Session
 from shared.settings import InUse, SecretSettings, StrategyName
 from shared.strategies.alternating_users import second_user
 from shared.strategies.dual_password import own_two_passwords, two_passwords
@@ -81,7 +81,13 @@ def look_at_attempts(subject: Subject) -> Iterator[Seen]:
 
 
 def _afresh(subject: Subject, pending: str | None) -> str:
+    """Return the command that rotates anew; RotateSecret alone is refused while an attempt hangs.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_RotateSecret.html
+    """
     secret = subject.rotation.secret_id
+    if pending in (None, subject.reading.current, subject.rotation.token):
+        return f"`aws secretsmanager rotate-secret --secret-id {secret}`"
     return (
         f"`aws secretsmanager update-secret-version-stage --secret-id {secret} --version-stage "
         f"AWSPENDING --remove-from-version-id {pending} && aws secretsmanager rotate-secret "
@@ -146,6 +152,7 @@ def look_at_server(subject: Subject) -> Iterator[Seen]:
     try:
         with subject.timed("login"):
             subject.session = subject.open(subject.login)
+        _learn(subject, subject.session)
     except DatabaseError as error:
         busy = isinstance(error, ServerBusy) and not error.proves_password
         if busy or isinstance(error, Unreachable | TlsFailed):
@@ -153,6 +160,11 @@ def look_at_server(subject: Subject) -> Iterator[Seen]:
         subject.refused = error
     if not subject.login.tls:
         yield Seen("Plaintext", f'The secret says "ssl": false, and {subject.login.host} takes it.')
+
+
+def _learn(subject: Subject, session: Session) -> None:
+    """Take down what the server has turned out to be."""
+    subject.engine, subject.server = session.engine.name, session.engine.title
 
 
 MENDED = (LoginRefused, PasswordExpired, ServerBusy)
@@ -169,7 +181,8 @@ def look_at_login(subject: Subject) -> Iterator[Seen]:
         code = type(subject.problem).__name__
         yield Seen(code, "", level=Level.NOT_LOOKED_AT, blocks=True)
     elif isinstance(refused, MENDED) and (login.administrator_arn or subject.reading.recovers):
-        yield Seen("CurrentRefused", refused.message, blocks=True)
+        pending = subject.description.holder(Stage.PENDING)
+        yield Seen("CurrentRefused", refused.message, _afresh(subject, pending), blocks=True)
     else:
         raise refused
 
@@ -188,6 +201,7 @@ def look_at_administrators_login(subject: Subject) -> None:
     if subject.login.administrator_arn is not None:
         try:
             subject.keeper = subject.open(subject.administrator)
+            _learn(subject, subject.keeper)
         except LoginRefused as refused:
             msg = f"The administrator {subject.administrator.username} was refused"
             raise LoginRefused(f"{msg}: {refused.message}", hint=ADMINISTRATOR_HINT) from None

@@ -64,7 +64,7 @@ OUTSIDE: tuple[Code, ...] = (
         Level.WARNING,
         "The last rotation is longer ago than the schedule says",
         "The password is older than it should be.",
-        "`aws secretsmanager rotate-secret --secret-id <ARN>`",
+        "`aws secretsmanager rotate-secret --secret-id <ARN>`, where no attempt hangs.",
     ),
     _Code(
         "WindowTooShort",

@@ -60,7 +60,7 @@ def _of_error(kind: type[RotationError]) -> Code:
 
 START_AFRESH = (
     "Take AWSPENDING off and rotate again: `aws secretsmanager update-secret-version-stage "
-    "--secret-id <ARN> --version-stage AWSPENDING --remove-from-version-id <version> && "
+    "--secret-id <ARN> --version-stage AWSPENDING --remove-from-version-id <version id> && "
     "aws secretsmanager rotate-secret --secret-id <ARN>`."
 )
 
@@ -92,7 +92,7 @@ OWN: tuple[Code, ...] = (
         Level.WARNING,
         "AWSCURRENT does not log in, and an administrator will mend it",
         "Applications are shut out now; the next rotation sets a new password.",
-        "`aws secretsmanager rotate-secret --secret-id <ARN>`",
+        "`aws secretsmanager rotate-secret --secret-id <ARN>`, where no attempt hangs.",
     ),
     Code(
         "LockHeld",

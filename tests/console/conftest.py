@@ -20,7 +20,7 @@ def world(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
     # One session: each reads megabytes of service models.
     monkeypatch.setattr("console.account.boto3.Session", SESSIONS)
     monkeypatch.setattr("console.rotate.POLL_SECONDS", 0.05)
-    monkeypatch.setattr("console.attach.POLL_SECONDS", 0.02)
+    monkeypatch.setattr("console.attempts.POLL_SECONDS", 0.02)
     service = SecretsManagerService(retries=0)
     with service.endpoint() as endpoint:
         world = World(service, endpoint, LambdaService(service))

@@ -98,8 +98,9 @@ def test_a_healthy_world_has_no_finding(app: World) -> None:
     """Nothing fails, warns or is left out."""
     app.run("rotate", "app")
     said = app.run("doctor", "app")
-    assert codes(app, "failure", "warning", "note") == set()
-    assert said.status in {Exit.WELL, Exit.BLIND}
+    assert codes(app, "failure", "warning", "note", "not-looked-at") == set()
+    assert said.verdict == "1 secret: 1 well."
+    assert said.status == Exit.WELL
 
 
 @pytest.mark.parametrize("code", BROKEN)
@@ -156,6 +157,15 @@ def test_what_is_refused_is_said(app: World, operation: str, check: str) -> None
     said = app.run("doctor", "app")
     assert said.status == Exit.BLIND
     assert operation in said.out
+
+
+def test_the_function_finds_what_it_alone_can(app: World) -> None:
+    """A password that is refused: the function's finding, and what stands behind it."""
+    app.secret("refused", password="not the one", rules={"ScheduleExpression": "rate(9 days)"})
+    said = app.run("doctor", "refused")
+    assert codes(app, "failure", name="refused") == {"LoginRefused"}
+    assert "not looked at, because of LoginRefused: " in said.out
+    assert said.status == Exit.FAILURE
 
 
 def test_what_nothing_rotates_is_seen_from_outside(world: World) -> None:

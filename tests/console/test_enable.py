@@ -37,7 +37,7 @@ def test_what_would_fail_is_detached_again(world: World) -> None:
     said = world.run("enable", "app", "--yes")
     assert said.status == Exit.FAILURE
     assert "Detached again: nothing was left behind" in said.out
-    assert "1 not attached with " in said.verdict
+    assert ", 1 with LoginRefused." in said.verdict
     assert not attached(world, "app")
     assert world.labels("app") == before
 
@@ -183,6 +183,17 @@ def test_another_schedule_is_a_change_of_its_own(world: World) -> None:
     assert "attached already" in world.run("enable", "app", "--dry-run").row("app")
     row = world.run("enable", "app", "--dry-run", "--schedule", "weekly").row("app")
     assert "new schedule" in row
+
+
+@pytest.mark.parametrize("password", [None, "not the one"])
+def test_a_schedule_is_for_what_would_rotate(world: World, password: str | None) -> None:
+    """A secret that is attached gets its schedule after an examination, or stays as it was."""
+    world.secret("app", password=password)
+    said = world.run("enable", "app", "--schedule", "rate(9 days)", "--yes")
+    told = world.service.handle("DescribeSecret", {"SecretId": "app"})
+    assert said.status == (Exit.WELL if password is None else Exit.FAILURE)
+    assert (told.get("RotationRules") is None) is (password is not None)
+    assert told["RotationEnabled"]
 
 
 def test_disable_detaches_and_says_what_stays(world: World) -> None:
