@@ -41,6 +41,7 @@ from tests.unit.test_rotation import ALL, FIRST, HookedRotator, HookedSession, W
 
 pytestmark = pytest.mark.usefixtures("no_pauses")
 
+ADMINISTRATOR = ("administrator", "the admin's passw0rd")
 BY_ADMINISTRATOR = ("single-user-by-administrator", "alternating-users", "dual")
 
 
@@ -594,15 +595,15 @@ def test_idle_user_that_an_earlier_delivery_has_prepared(service: SecretsManager
     assert world.logs_in("AWSPENDING")
 
 
-@pytest.mark.parametrize("step", ["setSecret", "testSecret"])
+@pytest.mark.parametrize("step", ["setSecret", "finishSecret"])
 def test_rights_that_differ(
     service: SecretsManagerService, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """A second user with other rights is not promoted; its rights are looked at in both steps."""
     world = rich(service)
     token = world.begin()
-    if step == "testSecret":
-        world.step(token, "setSecret")
+    if step == "finishSecret":
+        world.step(token, "setSecret", "testSecret")
     asked: list[tuple[str, str]] = []
 
     def differences(session: HookedSession, pair: Pair, idle: str) -> list[str]:
@@ -675,14 +676,14 @@ def test_what_is_told_of_two_users(
     assert line["remarks"] == ["An old default privilege."]
 
 
-def test_server_that_is_too_old_at_the_test(service: SecretsManagerService) -> None:
-    """A server that was exchanged for an older one is told as such in testSecret, too."""
+def test_server_that_is_too_old_in_the_end(service: SecretsManagerService) -> None:
+    """A server that was exchanged for an older one is told as such in finishSecret, too."""
     world = rich(service)
     token = world.begin()
-    world.step(token, "setSecret")
+    world.step(token, "setSecret", "testSecret")
     world.hooks.too_old_for = (StrategyName.ALTERNATING_USERS,)
     with pytest.raises(CapabilityMissing, match="Version 1 is too old"):
-        world.step(token, "testSecret")
+        world.step(token, "finishSecret")
 
 
 # Whose session promotes
@@ -695,15 +696,27 @@ def test_session_that_promotes(
 ) -> None:
     """The user's own, unless only an administrator's can take a lock, and there is one."""
     world = Watched(service, strategy)
+    world.tag("rotation:rights", "untouched")
+    world.database.accounts["app_clone"] = Account(["a DBA's"], mark=world.arn)
     token = world.begin()
     login = world.login("AWSPENDING")
     world.step(token, "setSecret", "testSecret")
     monkeypatch.setattr(HookedSession, "users_lock", locks)
     world.told.forget()
     world.step(token, "finishSecret")
-    helped = [("administrator", "the admin's passw0rd")]
-    by_administrator = not locks and strategy in BY_ADMINISTRATOR
-    assert world.told.logins == [login, *(helped if by_administrator else []), login]
+    helped = [ADMINISTRATOR] * (not locks and strategy in BY_ADMINISTRATOR)
+    assert world.told.logins == [login, *helped, login]
+
+
+def test_session_that_compares_rights_promotes(service: SecretsManagerService) -> None:
+    """It is the administrator's, who alone can."""
+    world = rich(service)
+    token = world.begin()
+    login = world.login("AWSPENDING")
+    world.step(token, "setSecret", "testSecret")
+    world.told.forget()
+    world.step(token, "finishSecret")
+    assert world.told.logins == [ADMINISTRATOR, login]
 
 
 # What is kept out of logs, and what is named in errors
