@@ -36,6 +36,7 @@ from tests.kit.matrix import (
 from tests.kit.oracles import Place, oracle_for
 from tests.kit.pairs import HANDLERS, SUBJECTS, Subject
 from tests.kit.pauses import pauses_of
+from tests.kit.restarts import prove_restarts
 from tests.kit.twins import TwinLane
 from tests.kit.window import measure
 
@@ -172,9 +173,15 @@ def prepared(server: Server) -> Server:
 
 
 def prove(
-    server: Server, subject: Subject, folder: Path, *, every: int = 1, storms: int = STORMS
+    server: Server,
+    subject: Subject,
+    folder: Path,
+    *,
+    every: int = 1,
+    storms: int = STORMS,
+    place: Place | None = None,
 ) -> Proof:
-    """Run the crash matrix of one subject on a prepared server.
+    """Run the crash matrix of one subject on a prepared server, which is restarted besides.
 
     Args:
         server: Where.
@@ -182,8 +189,9 @@ def prove(
         folder: For the functions' logs.
         every: 1 for every boundary, 10 for every tenth.
         storms: How many storms besides.
+        place: Where the server is, with another handler or oracle than the engine's.
     """
-    place = Place.of(server)
+    place = place or Place.of(server)
     with Lane(place, subject, folder) as lane:
         boundaries = boundaries_of(lane)
         again = boundaries_of(lane) if every == 1 else boundaries
@@ -194,14 +202,27 @@ def prove(
     ]
     # Each lane costs a second to start, which a sample does not win back.
     report = run_all(place, subject, tasks, folder, lanes=LANES if every == 1 else 2)
+
+    def restart() -> None:
+        server.stop_hard()
+        server.restart()
+
+    report.add(prove_restarts(place, subject, folder, restart, every))
     if boundaries != again:
         report.wrong.append("two healthy rotations did not have the same boundaries")
     return _proof(server, subject, boundaries, report)
 
 
-def prove_pauses(server: Server, subject: Subject, folder: Path, *, every: int = 1) -> Proof:
+def prove_pauses(
+    server: Server,
+    subject: Subject,
+    folder: Path,
+    *,
+    every: int = 1,
+    place: Place | None = None,
+) -> Proof:
     """Run the pause matrix of one subject on a prepared server; arguments as :func:`prove`."""
-    place = Place.of(server)
+    place = place or Place.of(server)
     with TwinLane(place, subject, folder) as lane:
         boundaries = boundaries_of(lane)
     tasks = [*pauses_of(boundaries, every, offset_of(subject, every))]

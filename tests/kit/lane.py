@@ -60,7 +60,7 @@ class Lane:
         self._name = uuid4().hex[:6]
         self.log = folder / f"function-{self._name}.log"
         self.logs = [self.log]
-        self.handler_name = handler_name or HANDLERS[subject.engine]
+        self.handler_name = handler_name or place.handler or HANDLERS[subject.engine]
         self.service = SecretsManagerService()
         self.oracle = oracle_for(place)
         self._numbers = count(1)
