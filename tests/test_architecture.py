@@ -28,7 +28,7 @@ ORDER = [
     {"model", "deadline", "redaction", "passwords", "tls", "network"},
     {"settings", "store", "lifecycle"},
     {"engine"},
-    {"session"},
+    {"session", "dialling"},
     {"plan", "administrators"},
     {"reading"},
     {"rotation"},

@@ -24,7 +24,6 @@ ADMINISTRATOR_RULES = (
     "+acl|save",
     "+config|rewrite",
     "+role",
-    "+client|id",
     "+client|setname",
     "+client|list",
     "+watch",

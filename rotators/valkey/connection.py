@@ -31,7 +31,7 @@ REFUSED_HINT = (
     "Compare the secret with the user; the server says the same of one that is missing or off: "
     "`ACL GETUSER {user}` tells."
 )
-RIGHTS_HINT = "Grant what the rotator's README lists for an administrator: `ACL SETUSER {user} …`."
+RIGHTS_HINT = "Grant what the rotator's README lists; `ACL GETUSER {user}` shows what there is."
 CLUSTER_HINT = "A cluster's nodes have users of their own each; this rotator changes one server's."
 
 ERRORS: Mapping[str, tuple[type[errors.RotationError], str | None]] = {

@@ -5,7 +5,7 @@ from shared.settings import StrategyName
 
 VALKEY = Engine(
     name="valkey",
-    title="Valkey and Redis",
+    title="Valkey",
     names=frozenset({"valkey", "redis"}),
     function="ValkeyRotator",
     driver="valkey",

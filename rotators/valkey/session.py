@@ -156,7 +156,9 @@ def problem_of(username: str, user: Sequence[Any] | None) -> errors.DatabaseErro
         return errors.AccountMissing(f"The server has no user {username}.")
     flags = fields_of(user)["flags"]
     if "nopass" in flags:
-        hint = f"Give it one, and applications too: `ACL SETUSER {username} resetpass …`."
+        hint = (
+            f"Give it the secret's password, with `ACL SETUSER {username} resetpass >` before it."
+        )
         return errors.PasswordNotAsked(f"User {username} logs in with any password.", hint=hint)
     if "on" not in flags:
         hint = f"Switch it on: `ACL SETUSER {username} on`; or stop rotating its secret."
