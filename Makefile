@@ -47,7 +47,7 @@ node-environment:
 	@local/setup-node.sh tests/deployment
 
 .PHONY: demo
-demo: setup ## watch PostgreSQL, MySQL and MariaDB passwords rotate on real servers
+demo: setup ## watch PostgreSQL, MySQL, MariaDB and Valkey passwords rotate on real servers
 	@$(PYTHON_HERE) -m local.demo
 
 .PHONY: test test-deploy test-sample test-matrix test-all coverage

@@ -18,4 +18,5 @@ lock --group lambda --constraint requirements/dev.txt --output-file requirements
 lock --group layer --constraint requirements/dev.txt --output-file shared/requirements.txt
 lock --group postgres --constraint requirements/dev.txt --output-file rotators/postgres/requirements.txt
 lock --group mysql --constraint requirements/dev.txt --output-file rotators/mysql/requirements.txt
+lock --group valkey --constraint requirements/dev.txt --output-file rotators/valkey/requirements.txt
 lock --group examples --constraint requirements/dev.txt --output-file examples/users/requirements.txt

@@ -30,8 +30,9 @@ from pathlib import Path
 from threading import Event
 from uuid import uuid4
 
+from local.engines import FUNCTIONS
 from local.lambda_runtime.functions import from_repository
-from local.lambda_runtime.scratch import FUNCTIONS, make_secret, make_user
+from local.lambda_runtime.scratch import make_secret, make_user
 from local.secretsmanager import SecretsManagerService
 from local.secretsmanager.endpoint import Endpoint
 from local.servers import Server, ServerUnavailable, start

@@ -19,7 +19,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Self
 
-from shared.errors import BadSetting, StrategyNeedsAdministrator
+from shared.engine import Engine, choose_strategy
+from shared.errors import BadSetting
 from shared.model import Description, Login, Stage, Version
 from shared.options import Tag
 from shared.session import Pair
@@ -38,13 +39,6 @@ READERS = "readers"
 
 SECOND_USER_SUFFIX = "_clone"
 """What AWS's rotation functions append, so that existing pairs keep their names."""
-
-DEFAULT_STRATEGIES = (StrategyName.SINGLE_USER, StrategyName.ALTERNATING_USERS)
-"""Without and with an administrator."""
-
-NEEDS_ADMINISTRATOR = frozenset(
-    {StrategyName.SINGLE_USER_BY_ADMINISTRATOR, StrategyName.ALTERNATING_USERS}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +61,17 @@ class Plan:
 
     @classmethod
     def choose(
-        cls, current: Version, login: Login, description: Description, wanted: SecretSettings
+        cls,
+        engines: Iterable[Engine],
+        current: Version,
+        login: Login,
+        description: Description,
+        wanted: SecretSettings,
     ) -> Self:
         """Decide, from what the secret's tags and the function's settings want, and what can be.
 
         Args:
+            engines: Those that the secret may be of.
             current: The version with AWSCURRENT.
             login: Its value.
             description: The secret's labels: they tell which users took turns so far.
@@ -79,13 +79,15 @@ class Plan:
 
         Raises:
             BadSetting: The tags name users that cannot take turns.
-            StrategyNeedsAdministrator: The strategy works through an administrator, and the secret
-                names none.
+            StrategyNeedsAdministrator, CapabilityMissing: The strategy cannot be; see
+                :func:`shared.engine.choose_strategy`.
         """
-        strategy = wanted.strategy or DEFAULT_STRATEGIES[login.administrator_arn is not None]
-        if strategy in NEEDS_ADMINISTRATOR and login.administrator_arn is None:
-            msg = f"Strategy {strategy} of {description.arn} needs an administrator."
-            raise StrategyNeedsAdministrator(msg)
+        strategy = choose_strategy(
+            engines,
+            description.arn,
+            wanted.strategy,
+            administrator=login.administrator_arn is not None,
+        )
         alternates = strategy is StrategyName.ALTERNATING_USERS
         return cls(
             strategy=strategy,

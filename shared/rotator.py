@@ -20,6 +20,7 @@ from shared.attempts import (
 )
 from shared.databases import Databases
 from shared.deadline import Deadline
+from shared.engine import Engine
 from shared.errors import (
     LockTimeout,
     ManagedSecret,
@@ -59,7 +60,7 @@ ROUNDS = 3
 class Rotator(ABC):
     """Rotates the secrets of one engine family. Subclass it to add an engine.
 
-    A subclass gives the four class attributes and :meth:`connect`, and its module ends with
+    A subclass gives the three class attributes and :meth:`connect`, and its module ends with
     ``handler = handler_for(ThatRotator)``.
 
     Args:
@@ -69,10 +70,8 @@ class Rotator(ABC):
         rds: Makes an RDS client where an administrator's address has to be looked up.
     """
 
-    engine_names: ClassVar[frozenset[str]]
-    """Accepted values of the secret's ``engine``, in lower case."""
-    default_port: ClassVar[int]
-    """For secrets without ``port``."""
+    engines: ClassVar[tuple[Engine, ...]]
+    """The declarations of the folder's ``engine.py``."""
     profile: ClassVar[Profile]
     """What the engine can take as a password."""
     longest_name: ClassVar[int]
@@ -88,8 +87,8 @@ class Rotator(ABC):
         self.store = store
         self.settings = settings
         self.trust = trust
-        administrators = Administrators(store, rds, self.default_port)
-        self._databases = Databases(self.connect, administrators, self.default_port)
+        administrators = Administrators(store, rds, self.default_port())
+        self._databases = Databases(self.connect, administrators, self.default_port())
 
     @abstractmethod
     def connect(self, login: Login, deadline: Deadline) -> Session:
@@ -104,6 +103,11 @@ class Rotator(ABC):
             LoginRefused: The server refuses this password: and only then.
             DatabaseError: Any other subclass for anything else.
         """
+
+    @classmethod
+    def default_port(cls) -> int:
+        """Return the port for secrets that name none."""
+        return cls.engines[0].default_port
 
     @classmethod
     def name_length(cls, username: str) -> int:
@@ -179,12 +183,12 @@ class Rotator(ABC):
 
     def _plan(self, rotation: Rotation, reading: Reading, current: Version, login: Login) -> Plan:
         """Decide, and make sure of what can be known without the database."""
-        self._require_engine(login, rotation)
+        engines = self._engines_of(login, rotation)
         login.require_own_address(f"AWSCURRENT of secret {rotation.secret_id}")
         description = reading.description
         wanted = SecretSettings.of(description, self.settings)
         wanted.require_related_readers(login.host)
-        plan = Plan.choose(current, login, description, wanted)
+        plan = Plan.choose(engines, current, login, description, wanted)
         rotation.facts.replicas_behind = ", ".join(replicas_behind(description)) or None
         if plan.users is not None:
             self.require_name(plan.users[1])
@@ -209,7 +213,7 @@ class Rotator(ABC):
             msg = f"The value of version {rotation.token} cannot be read yet."
             raise ValueNotReadable(msg)
         attempt = self._attempt(rotation, version, plan)
-        self._require_engine(attempt.pending, rotation)
+        self._engines_of(attempt.pending, rotation)
         strategy = self._strategy(rotation, plan.strategy)
         acts: Mapping[Action, Callable[[Rotation, Attempt], None]] = {
             Action.APPLY: strategy.apply,
@@ -239,14 +243,17 @@ class Rotator(ABC):
         rotation.facts.strategy = name
         return STRATEGIES[name](self._databases)
 
-    def _require_engine(self, login: Login, rotation: Rotation) -> None:
-        if login.engine and login.engine not in self.engine_names:
-            names = ", ".join(sorted(self.engine_names))
+    def _engines_of(self, login: Login, rotation: Rotation) -> list[Engine]:
+        """Return the engine that a secret names; all of the function's where it names none."""
+        found = [each for each in self.engines if login.engine in ("", None, *each.names)]
+        if not found:
+            names = ", ".join(sorted(name for each in self.engines for name in each.names))
             msg = (
-                f"Field `engine` of {rotation.secret_id} is {login.engine[:40]!r}; this function "
-                f"rotates {names}."
+                f"Field `engine` of {rotation.secret_id} is {str(login.engine)[:40]!r}; this "
+                f"function rotates {names}."
             )
             raise WrongEngine(msg)
+        return found
 
 
 def _decided(rotation: Rotation, where: Standing) -> Action:

@@ -1,17 +1,19 @@
 """What an engine must be able to do, and what it may be able to do.
 
-A rotator opens a :class:`Session`; strategies ask it to change passwords. The two protocols below
-are *capabilities*: a strategy finds out with ``isinstance`` whether an engine has one, so nothing
-has to be declared, and a flag cannot disagree with the code.
+A rotator opens a :class:`Session`; strategies ask it to change passwords. The protocols below are
+*capabilities*: a strategy finds out with ``isinstance`` whether a session has one. What an engine
+is declared to do, and a particular server cannot, :meth:`Session.unable` tells.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol, Self, runtime_checkable
+from typing import ClassVar, Protocol, Self, runtime_checkable
 
+from shared.engine import Engine
 from shared.errors import DatabaseError
+from shared.settings import StrategyName
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,11 @@ class Session(ABC):
     text, and gives up when the deadline that the session was opened with is over.
     """
 
+    engine: ClassVar[Engine]
+    """What the server has turned out to be."""
+    users_lock: ClassVar[bool] = True
+    """Whether every user's session can take the lock; else an administrator's alone can."""
+
     def __enter__(self) -> Self:
         return self
 
@@ -107,6 +114,17 @@ class Session(ABC):
             AccountMissing, AccountLocked or AccountExpired, ready to be raised; None when the
             account is fine, or when the session's user may not look.
         """
+
+    def unable(self, strategy: StrategyName) -> str | None:
+        """Say what this server lacks for a strategy that its engine has, such as a newer version.
+
+        Asked before anything is changed.
+
+        Returns:
+            A sentence for the DBA; None when it lacks nothing.
+        """
+        del strategy
+        return None
 
     def acts_as(self) -> str | None:
         """Ask the server whose rights the session has, as it was opened.
@@ -183,7 +201,22 @@ class SecondUser(Protocol):
 
 @runtime_checkable
 class TwoPasswords(Protocol):
-    """The engine lets a user have two passwords at once."""
+    """An administrator can let a user have two passwords at once."""
+
+    def set_both(self, username: str, new: str, old: str) -> None:
+        """Make ``new`` and ``old`` the user's passwords, from any state in which ``old`` works.
+
+        At no moment does ``old`` stop working. Idempotent.
+
+        Raises:
+            PasswordRejected: The server's policy refuses it (for example PASSWORD HISTORY).
+            PermissionDenied: The session's user may not.
+        """
+
+
+@runtime_checkable
+class OwnTwoPasswords(TwoPasswords, Protocol):
+    """Every user can give itself a second password."""
 
     def add_password(self, new: str, old: str) -> bool:
         """Make ``new`` the first and ``old`` the second password, if ``old`` is the first now.
@@ -196,15 +229,5 @@ class TwoPasswords(Protocol):
 
         Raises:
             PasswordRejected: The server's policy refuses it.
-            PermissionDenied: The session's user may not.
-        """
-
-    def set_both(self, username: str, new: str, old: str) -> None:
-        """Make ``new`` and ``old`` the user's passwords, from any state in which ``old`` works.
-
-        At no moment does ``old`` stop working. Idempotent.
-
-        Raises:
-            PasswordRejected: The server's policy refuses it (for example PASSWORD HISTORY).
             PermissionDenied: The session's user may not.
         """

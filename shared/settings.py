@@ -162,20 +162,25 @@ def _hosts(tags: Options) -> tuple[str, ...]:
 
 
 def capability_missing(
-    secret_arn: str, strategy: StrategyName, possible: Iterable[StrategyName]
+    secret_arn: str,
+    strategy: StrategyName,
+    possible: Iterable[StrategyName],
+    because: str | None = None,
 ) -> CapabilityMissing:
     """Return the error for a strategy that the engine, or its version, cannot do.
 
     Args:
         secret_arn: The secret.
         strategy: What was chosen for it.
-        possible: What the engine can do, the best first.
+        possible: What it can do, the best first.
+        because: What the server lacks, as a sentence.
     """
     names = list(possible)
     command = ["aws", "secretsmanager", "tag-resource", "--secret-id", secret_arn]
     chosen = [*command, "--tags", f"Key={Tag.STRATEGY},Value={names[0]}"]
+    told = f" {because}" if because else ""
     return CapabilityMissing(
         f"The database of {secret_arn} cannot do what the strategy {strategy} needs; "
-        f"it can do {', '.join(names)}.",
+        f"it can do {', '.join(names)}.{told}",
         hint=f"Choose another one, for example `{shlex.join(chosen)}`, and rotate again.",
     )

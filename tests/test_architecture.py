@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from local.engines import ENGINES
+
 ROOT = Path(__file__).parent.parent
 LONGEST_FUNCTION = 70
 
@@ -24,7 +26,9 @@ ORDER = [
     {"errors", "hosts"},
     {"options"},
     {"model", "deadline", "redaction", "passwords", "tls", "network"},
-    {"session", "settings", "store", "lifecycle"},
+    {"settings", "store", "lifecycle"},
+    {"engine"},
+    {"session", "dialling"},
     {"plan", "administrators"},
     {"reading"},
     {"rotation"},
@@ -36,7 +40,7 @@ ORDER = [
     {"runtime"},
 ]
 
-DRIVERS = {"postgres": {"psycopg"}, "mysql": {"pymysql"}}
+DRIVERS = {declared.folder: {declared.engine.driver} for declared in ENGINES.values()}
 SDK = {"boto3", "botocore", "aws_lambda_powertools"}
 USES_SDK = {"store": {"botocore"}, "administrators": {"botocore"}, "runtime": SDK}
 

@@ -16,7 +16,7 @@ from local.template import ROOT, load
 from shared.errors import Remedy
 from shared.lifecycle import ACTIONS, SEARCH, VERDICTS, Action, Standing
 from shared.model import Step
-from shared.session import SecondUser, Session, TwoPasswords
+from shared.session import OwnTwoPasswords, SecondUser, Session
 from shared.settings import StrategyName
 from tests.pages import diagrams, runbook
 from tests.pages.document import PARTS, ROTATION, RUNBOOK, Part
@@ -141,11 +141,11 @@ def test_the_page_for_contributors_names_what_there_is() -> None:
         assert list(ROOT.glob(each.replace("<driver>", "*"))), each
 
 
-@pytest.mark.parametrize("ability", [Session, SecondUser, TwoPasswords])
+@pytest.mark.parametrize("ability", [Session, SecondUser, OwnTwoPasswords])
 def test_the_page_for_new_rotators_names_every_method(ability: type) -> None:
     """Whoever writes a rotator reads of every method that a session may have."""
     named = set(re.findall(r"`(\w+)`", _text("docs/adding-a-rotator.md")))
-    assert {name for name in vars(ability) if not name.startswith("_")} <= named
+    assert {name for name in dir(ability) if not name.startswith("_")} <= named
 
 
 def test_the_tested_version_of_sam_is_told() -> None:

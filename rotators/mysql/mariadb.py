@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from rotators.mysql import error_codes
 from rotators.mysql.connection import Account, Argument, quote_account
+from rotators.mysql.engine import MARIADB
 from rotators.mysql.mariadb_accounts import account_record, count_passwords, identified, ways
 from rotators.mysql.mariadb_comparison import excess, lacking, memberships_taken, too_much
 from rotators.mysql.mariadb_mark import MARK_PREFIX, LeftAs, Mark
@@ -35,6 +36,7 @@ from rotators.mysql.mariadb_rights import (
 from rotators.mysql.pairs import OF_A_MAKER, PairSession, Routine, Twins
 from rotators.mysql.password_hashes import native_hash
 from rotators.mysql.session import AccountRecord
+from shared.engine import Engine
 from shared.errors import CapabilityMissing
 from shared.session import Ownership, Pair
 
@@ -54,6 +56,7 @@ class MariadbSession(PairSession[MariadbPairRights]):
     ``simple_password_check``) refuses hashes; it is given the password, and a warning is logged.
     """
 
+    engine: ClassVar[Engine] = MARIADB
     longest_name: ClassVar[int] = 128
 
     def _records_of(self, *usernames: str) -> list[AccountRecord]:
@@ -96,18 +99,11 @@ class MariadbSession(PairSession[MariadbPairRights]):
     def _change_seconds(self, twins: Sequence[Twins], password: str) -> None:
         self._set_passwords([each.made for each in twins if each.made], [password])
 
-    def add_password(self, new: str, old: str) -> bool:
-        """Refuse: MariaDB lets a user change no more than the first of its passwords."""
-        del new, old
-        raise _only_by_an_administrator()
-
     def set_both(self, username: str, new: str, old: str) -> None:
         """Make ``new`` and ``old`` the passwords; see :class:`shared.session.TwoPasswords`.
 
-        One statement, whatever the state was. By an administrator only.
+        One statement, whatever the state was.
         """
-        if username == self._connection.login.username:
-            raise _only_by_an_administrator()
         self._require_writable()
         self._set_passwords(self._with_password(username), [new, old])
 
@@ -192,9 +188,6 @@ class MariadbSession(PairSession[MariadbPairRights]):
 
     def _left_as(self, pair: Pair, twins: Sequence[Twins], found: MariadbPairRights) -> LeftAs:
         return LeftAs(Mark(self._connection, pair), twins, found)
-
-    def _require_second_user(self) -> None:
-        """MariaDB can do it in every version that is supported."""
 
     def _read(self, twins: Sequence[Twins]) -> MariadbPairRights:
         accounts = [self._connection.account]
@@ -360,11 +353,3 @@ class MariadbSession(PairSession[MariadbPairRights]):
 
     def _too_much(self, twins: Twins, found: MariadbPairRights) -> list[str]:
         return too_much(twins, found)
-
-
-def _only_by_an_administrator() -> CapabilityMissing:
-    return CapabilityMissing(
-        "On MariaDB only an administrator can give a user a second password.",
-        hint="Name an administrator in the secret's `masterarn`, or choose single-user "
-        "with the tag rotation:strategy.",
-    )

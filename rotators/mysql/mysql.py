@@ -28,6 +28,7 @@ from rotators.mysql.connection import (
     quote_name,
     quote_text,
 )
+from rotators.mysql.engine import MYSQL
 from rotators.mysql.hosts import has_wildcard, lends, patterns_overlap
 from rotators.mysql.mysql_accounts import (
     account_record,
@@ -49,12 +50,17 @@ from rotators.mysql.mysql_grants import (
 from rotators.mysql.pairs import OF_A_MAKER, PairSession, Routine, Twins
 from rotators.mysql.password_hashes import fits
 from rotators.mysql.session import AccountRecord, each_account
-from shared.errors import CapabilityMissing, PasswordRejected, PermissionDenied
+from shared.engine import Engine
+from shared.errors import PasswordRejected, PermissionDenied
 from shared.session import Ownership, Pair
+from shared.settings import StrategyName
 
-TWO_PASSWORDS_SINCE = (8, 0, 14)
 SECOND_USER_SINCE = (8, 0, 21)
 """``ATTRIBUTE``, which holds the mark."""
+SINCE = {
+    StrategyName.DUAL_PASSWORD: (8, 0, 14),
+    StrategyName.ALTERNATING_USERS: SECOND_USER_SINCE,
+}
 
 SYNTAX = 1064
 """The server is older than a clause."""
@@ -63,9 +69,6 @@ USED_BEFORE = 3638
 WRONG_CURRENT = 3891
 NEEDS_CURRENT = 3892
 
-NO_SUCH_STRATEGY = (
-    "Choose single-user or alternating-users with the tag rotation:strategy, or upgrade the server."
-)
 STUCK_HINT = (
     "The account's password policy (PASSWORD HISTORY, PASSWORD REQUIRE CURRENT) keeps the user "
     "from making AWSCURRENT its first password again after an abandoned rotation. Name an "
@@ -118,11 +121,20 @@ class MysqlSession(PairSession[MysqlPairRights]):
     fails.
     """
 
+    engine: ClassVar[Engine] = MYSQL
     longest_name: ClassVar[int] = 32
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self.version = version_numbers(connection.version)
+
+    def unable(self, strategy: StrategyName) -> str | None:
+        """Say that the server is too old; see :meth:`shared.session.Session.unable`."""
+        since = SINCE.get(strategy, ())
+        if self.version >= since:
+            return None
+        wanted = ".".join(map(str, since))
+        return f"The server is MySQL {self._connection.version}: {wanted} or later can do it."
 
     def _records_of(self, *usernames: str) -> list[AccountRecord]:
         # All columns, since they differ from version to version.
@@ -190,11 +202,11 @@ class MysqlSession(PairSession[MysqlPairRights]):
     # Two passwords
 
     def add_password(self, new: str, old: str) -> bool:
-        """Make ``old`` the second password; see :class:`shared.session.TwoPasswords`.
+        """Make ``old`` the second password; see :class:`shared.session.OwnTwoPasswords`.
 
         REPLACE asserts that it is the first now, else nothing is changed.
         """
-        self._require_two_passwords()
+        self._require_writable()
         self._require_named_account()
         failed = self._retain_own(
             "ALTER USER %s IDENTIFIED BY %s REPLACE %s RETAIN CURRENT PASSWORD",
@@ -211,7 +223,7 @@ class MysqlSession(PairSession[MysqlPairRights]):
         ``old`` is made the first before: the state it was in does not matter, and at no moment is
         ``old`` neither.
         """
-        self._require_two_passwords()
+        self._require_writable()
         if username == self._connection.login.username:
             self._require_named_account()
             self._set_own_two(new, old)
@@ -224,14 +236,6 @@ class MysqlSession(PairSession[MysqlPairRights]):
                     each.account,
                     new,
                 )
-
-    def _require_two_passwords(self) -> None:
-        if self.version < TWO_PASSWORDS_SINCE:
-            raise CapabilityMissing(
-                f"MySQL {self._connection.version} has no second passwords (8.0.14 and later).",
-                hint=NO_SUCH_STRATEGY,
-            )
-        self._require_writable()
 
     def _set_own_two(self, new: str, old: str) -> None:
         account = self._connection.account
@@ -347,14 +351,6 @@ class MysqlSession(PairSession[MysqlPairRights]):
         """Return the first user's name, for either user of the pair."""
         del username
         return pair.first
-
-    def _require_second_user(self) -> None:
-        if self.version < SECOND_USER_SINCE:
-            raise CapabilityMissing(
-                f"MySQL {self._connection.version} cannot mark a second user (8.0.21 and later).",
-                hint="Choose single-user or dual-password with the tag rotation:strategy, or "
-                "upgrade the server.",
-            )
 
     def _read(self, twins: Sequence[Twins]) -> MysqlPairRights:
         accounts = [account for each in twins for account in (each.first.account, each.second)]

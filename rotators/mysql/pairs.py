@@ -95,7 +95,6 @@ class PairSession(MysqlFamilySession, Generic[Rights]):
             _require_unlocked(record for record in records if record.has_password)
             self._change_other(with_password(idle, records), password)
             return
-        self._require_second_user()
         self._require_name(pair)
         twins, _ = _twins_among(records, pair)
         _require_unlocked(record for each in twins for record in (each.first, each.made) if record)
@@ -174,10 +173,6 @@ class PairSession(MysqlFamilySession, Generic[Rights]):
                     f"GRANT {missing} ON {kind} {quote_name(database)}.{quote_name(name)} "
                     f"TO {quote_account(first)}",
                 )
-
-    @abstractmethod
-    def _require_second_user(self) -> None:
-        """Raise CapabilityMissing where the server's version cannot do it."""
 
     @abstractmethod
     def _read(self, twins: Sequence[Twins]) -> Rights:

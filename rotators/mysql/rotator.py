@@ -3,10 +3,12 @@
 from typing import ClassVar
 
 from rotators.mysql.connection import open_connection
+from rotators.mysql.engine import ENGINES
 from rotators.mysql.mariadb import MariadbSession
 from rotators.mysql.mysql import MysqlSession
 from rotators.mysql.session import MysqlFamilySession
 from shared.deadline import Deadline
+from shared.engine import Engine
 from shared.model import Login
 from shared.passwords import Profile
 from shared.rotator import Rotator
@@ -16,14 +18,13 @@ from shared.runtime import handler_for
 class MysqlRotator(Rotator):
     """Opens sessions with servers that speak MySQL's protocol; which one, the server tells."""
 
-    engine_names: ClassVar[frozenset[str]] = frozenset({"mysql", "aurora-mysql", "mariadb"})
-    default_port: ClassVar[int] = 3306
+    engines: ClassVar[tuple[Engine, ...]] = ENGINES
     profile: ClassVar[Profile] = Profile(longest=128)
     longest_name: ClassVar[int] = 128
 
     def connect(self, login: Login, deadline: Deadline) -> MysqlFamilySession:
         """Log in; see :func:`rotators.mysql.connection.open_connection` for the errors."""
-        connection = open_connection(login, self.default_port, self.trust, deadline)
+        connection = open_connection(login, self.default_port(), self.trust, deadline)
         return (MariadbSession if connection.is_mariadb else MysqlSession)(connection)
 
 

@@ -21,6 +21,7 @@ import psycopg
 from psycopg import pq, sql
 from psycopg.conninfo import make_conninfo
 
+from rotators.postgres.engine import POSTGRES
 from shared.deadline import Deadline
 from shared.errors import (
     AccountLocked,
@@ -44,7 +45,7 @@ from shared.tls import Trust
 APPLICATION_NAME = "secret-rotation"
 """How the sessions name themselves in pg_stat_activity and in the log."""
 
-DEFAULT_PORT = 5432
+DEFAULT_PORT = POSTGRES.default_port
 DEFAULT_DATABASE = "postgres"
 CONNECT_SECONDS = 10.0
 """Longest wait for a login in a hurry: a reachable server answers in well under a second."""

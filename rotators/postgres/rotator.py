@@ -2,9 +2,11 @@
 
 from typing import ClassVar
 
-from rotators.postgres.connection import DEFAULT_DATABASE, DEFAULT_PORT, database_of, log_in
+from rotators.postgres.connection import DEFAULT_DATABASE, database_of, log_in
+from rotators.postgres.engine import ENGINES
 from rotators.postgres.session import PostgresSession
 from shared.deadline import Deadline
+from shared.engine import Engine
 from shared.errors import PermissionDenied, StatementFailed
 from shared.model import Login
 from shared.passwords import Profile
@@ -15,10 +17,7 @@ from shared.runtime import handler_for
 class PostgresRotator(Rotator):
     """PostgreSQL 12 and later, by libpq."""
 
-    engine_names: ClassVar[frozenset[str]] = frozenset(
-        {"postgres", "postgresql", "aurora-postgresql"}
-    )
-    default_port: ClassVar[int] = DEFAULT_PORT
+    engines: ClassVar[tuple[Engine, ...]] = ENGINES
     profile: ClassVar[Profile] = Profile(longest=99)
     """psql reads at most 99 characters at its password prompt, before version 14."""
     longest_name: ClassVar[int] = 63

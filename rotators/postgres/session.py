@@ -8,12 +8,13 @@ import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, LiteralString
+from typing import Any, ClassVar, LiteralString
 
 import psycopg
 from psycopg import sql
 
 from rotators.postgres.connection import Connection
+from rotators.postgres.engine import POSTGRES
 from rotators.postgres.roles import (
     MISSING_RIGHTS,
     ROLE_AT_LOGIN,
@@ -26,6 +27,7 @@ from rotators.postgres.roles import (
     useless,
 )
 from shared.deadline import Deadline
+from shared.engine import Engine
 from shared.errors import (
     AccountMissing,
     CapabilityMissing,
@@ -92,6 +94,8 @@ class PostgresSession(Session):
         deadline: Bounds every statement.
         database: The rotated secret's, whichever the connection is in.
     """
+
+    engine: ClassVar[Engine] = POSTGRES
 
     def __init__(
         self, connection: Connection, username: str, deadline: Deadline, database: str

@@ -101,7 +101,7 @@ def second_user(rotation: Rotation, session: Session) -> SecondUser:
     Raises:
         CapabilityMissing: The server cannot.
     """
-    if not isinstance(session, SecondUser):
+    if not isinstance(session, SecondUser) or session.unable(StrategyName.ALTERNATING_USERS):
         raise missing(rotation, session, StrategyName.ALTERNATING_USERS)
     return session
 

@@ -3,9 +3,10 @@
 from functools import partial
 from typing import ClassVar
 
+from shared.errors import StrategyNeedsAdministrator
 from shared.holding import Hold, holding
 from shared.rotation import Attempt, Rotation
-from shared.session import Session, TwoPasswords
+from shared.session import OwnTwoPasswords, Session, TwoPasswords
 from shared.settings import StrategyName
 from shared.strategies.search import confirm, find_own_login
 from shared.strategies.strategy import Strategy, missing
@@ -29,18 +30,20 @@ class DualPassword(Strategy):
             if found is not None:
                 confirm(self.databases, hold, found)
             hold.require_settled()
-            holder = two_passwords(rotation, session)
+            if found is None:
+                add = two_passwords(rotation, session).set_both
+            else:
+                add = partial(_add_own, hold, own_two_passwords(rotation, session))
             if hold.reading.carries_fence and self.databases.accepts(rotation, pending):
                 hold.set_and_prove(None, partial(self.prove, hold))
                 return
             known = hold.current() if found is None else found.login
             self.look_at_readers(hold, known)
-            add = holder.set_both if found is None else partial(_add_own, hold, holder)
             change = partial(add, pending.username, pending.password, known.password)
             hold.set_and_prove(change, partial(self.prove, hold))
 
 
-def _add_own(hold: Hold, holder: TwoPasswords, username: str, new: str, old: str) -> None:
+def _add_own(hold: Hold, holder: OwnTwoPasswords, username: str, new: str, old: str) -> None:
     """Put ``new`` before ``old``, in one statement where ``old`` is the first now.
 
     It is not where an earlier attempt has put its own in front; or an operator, whose edit an old
@@ -57,6 +60,20 @@ def two_passwords(rotation: Rotation, session: Session) -> TwoPasswords:
     Raises:
         CapabilityMissing: The server cannot.
     """
-    if not isinstance(session, TwoPasswords):
+    if not isinstance(session, TwoPasswords) or session.unable(StrategyName.DUAL_PASSWORD):
         raise missing(rotation, session, StrategyName.DUAL_PASSWORD)
     return session
+
+
+def own_two_passwords(rotation: Rotation, session: Session) -> OwnTwoPasswords:
+    """Return the session as one whose user can give itself a second password.
+
+    Raises:
+        StrategyNeedsAdministrator: On this engine only an administrator can.
+        CapabilityMissing: The server cannot at all.
+    """
+    holder = two_passwords(rotation, session)
+    if not isinstance(holder, OwnTwoPasswords):
+        msg = f"Strategy dual-password of {rotation.secret_id} needs an administrator."
+        raise StrategyNeedsAdministrator(msg)
+    return holder

@@ -20,7 +20,7 @@ from shared.model import Login
 from shared.options import Tag
 from shared.plan import Plan
 from shared.rotation import Attempt, Rotation
-from shared.session import SecondUser, Session, TwoPasswords
+from shared.session import Session
 from shared.settings import SecretSettings, StrategyName, capability_missing
 
 READER_PAUSE_SECONDS = 0.5
@@ -75,12 +75,20 @@ class Strategy(ABC):
             hold.promote()
 
     def _session_of(self, rotation: Rotation, attempt: Attempt) -> Session:
-        """Log in as the pending user, or as the administrator where that user may have no more."""
+        """Log in as the pending user, or as the administrator where that user may have no more.
+
+        Or no lock, on an engine where only an administrator's session can take one.
+        """
+        by_administrator = attempt.pending.administrator_arn is not None
         try:
-            return self.databases.open(rotation, attempt.pending)
+            session = self.databases.open(rotation, attempt.pending)
         except ServerBusy as busy:
-            if not busy.proves_password or attempt.pending.administrator_arn is None:
+            if not busy.proves_password or not by_administrator:
                 raise
+        else:
+            if session.users_lock or not by_administrator:
+                return session
+            session.close()
         return self.connect_administrator(rotation, attempt)
 
     def connect_administrator(self, rotation: Rotation, attempt: Attempt) -> Session:
@@ -189,8 +197,8 @@ def _why_refused(hold: Hold, refused: LoginRefused) -> RotationError:
 def missing(rotation: Rotation, session: Session, name: StrategyName) -> CapabilityMissing:
     """Return the error for a server that cannot do what a strategy needs, with what it can do."""
     possible = [
-        *([StrategyName.DUAL_PASSWORD] if isinstance(session, TwoPasswords) else ()),
-        *([StrategyName.ALTERNATING_USERS] if isinstance(session, SecondUser) else ()),
-        StrategyName.SINGLE_USER,
+        each
+        for each in session.engine.strategies_for(administrator=True)
+        if each is not name and not session.unable(each)
     ]
-    return capability_missing(rotation.secret_id, name, possible)
+    return capability_missing(rotation.secret_id, name, possible, session.unable(name))

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from shared.deadline import Deadline
+from shared.engine import BY_ADMINISTRATOR, BY_EITHER, BY_USER, Engine
 from shared.errors import AccountMissing, DatabaseError, LockTimeout, LoginRefused, StatementFailed
 from shared.model import Login
 from shared.passwords import Profile
 from shared.rotator import Rotator
 from shared.session import Lock, Ownership, Pair, Session
+from shared.settings import StrategyName
 
 ADMINISTRATOR = "administrator"
 ADMINISTRATOR_PASSWORD = "Password-of-the-1-administrator"
@@ -91,8 +93,26 @@ class Database:
                 del self.lock_holders[name]
 
 
+SIMULATED = Engine(
+    name="simulated",
+    title="The simulated engine",
+    names=frozenset({"simulated"}),
+    function="SimulatedRotator",
+    driver="",
+    default_port=1,
+    strategies={
+        StrategyName.SINGLE_USER: BY_USER,
+        StrategyName.SINGLE_USER_BY_ADMINISTRATOR: BY_ADMINISTRATOR,
+        StrategyName.ALTERNATING_USERS: BY_ADMINISTRATOR,
+        StrategyName.DUAL_PASSWORD: BY_EITHER,
+    },
+)
+
+
 class SimulatedSession(Session):
     """A session of any user; the administrator's can do everything."""
+
+    engine: ClassVar[Engine] = SIMULATED
 
     def __init__(self, database: Database, username: str) -> None:
         self._database = database
@@ -186,7 +206,7 @@ class SimulatedSession(Session):
             raise AccountMissing(f"There is no user {pair.second}.")
         return sorted(accounts[pair.first].rights ^ accounts[pair.second].rights)
 
-    # TwoPasswords
+    # OwnTwoPasswords
 
     def add_password(self, new: str, old: str) -> bool:
         """Add one to the first, if that is ``old``."""
@@ -209,8 +229,7 @@ class SimulatedSession(Session):
 class SimulatedRotator(Rotator):
     """Rotates the users of :attr:`database`."""
 
-    engine_names: ClassVar[frozenset[str]] = frozenset({"simulated"})
-    default_port: ClassVar[int] = 1
+    engines: ClassVar[tuple[Engine, ...]] = (SIMULATED,)
     profile: ClassVar[Profile] = Profile()
     longest_name: ClassVar[int] = 60
     database: ClassVar[Database] = Database()

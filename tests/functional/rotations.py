@@ -23,20 +23,13 @@ from uuid import uuid4
 
 import pytest
 
+from local.engines import ENGINES
 from local.secretsmanager import Outcome, SecretsManagerService
 from local.secretsmanager.versions import Version
 from local.servers import Server
-from rotators.mysql.rotator import MysqlRotator
-from rotators.postgres.rotator import PostgresRotator
 from shared.errors import RotationError
 from shared.rotator import Rotator
 from shared.runtime import SERVICE, UnexpectedError, handler_for
-
-ROTATORS: Mapping[str, type[Rotator]] = {
-    "postgres": PostgresRotator,
-    "mysql": MysqlRotator,
-    "mariadb": MysqlRotator,
-}
 
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 
@@ -238,7 +231,7 @@ class Rotating:
     ) -> str:
         """Register a fresh handler with this environment, and return the function's ARN."""
         variables = {"DATABASE_CA_FILE": str(server.ca_file), **environment}
-        kind = rotator or ROTATORS[server.engine]
+        kind = rotator or ENGINES[server.engine].rotator()
         handler = handler_for(kind, {k: v for k, v in variables.items() if v != "unset"})
         name = new_name("function")
         return self.service.register(name, handler, timeout_seconds=timeout_seconds)

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from local.engines import FUNCTIONS
 from local.lambda_runtime.functions import from_repository
-from local.lambda_runtime.scratch import FUNCTIONS, scratch
+from local.lambda_runtime.scratch import scratch
 from local.template import ROOT, functions, load
 from shared.model import Step
 

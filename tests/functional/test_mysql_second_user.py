@@ -21,7 +21,6 @@ from rotators.mysql.pairs import LONGEST_LIST
 from shared.errors import (
     AccountLocked,
     AccountMissing,
-    CapabilityMissing,
     NameTooLong,
     PermissionDenied,
     RightsDiffer,
@@ -1286,13 +1285,3 @@ def test_creation_on_mysql_is_one_statement(mysql: Server) -> None:
     changes = [line for line in mine if "CREATE USER" in line or "GRANT " in line]
     assert len([line for line in changes if "SHOW" not in line]) == 1
     assert all(word in changes[0] for word in ("DEFAULT ROLE", "ATTRIBUTE", "<secret>"))
-
-
-def test_old_server_cannot_mark(mysql: Server) -> None:
-    """Before 8.0.21 MySQL cannot mark a user: CapabilityMissing, naming what can be done."""
-    world = World(mysql)
-    with administrator_of(mysql) as session:
-        assert isinstance(session, MysqlSession)
-        session.version = (8, 0, 20)
-        with pytest.raises(CapabilityMissing, match="single-user"):
-            session.prepare(world.pair.second, ONE, world.pair, rights=True)

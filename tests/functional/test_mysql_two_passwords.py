@@ -12,12 +12,12 @@ from rotators.mysql.mysql import MysqlSession
 from shared.errors import (
     AccountMissing,
     AccountUnusable,
-    CapabilityMissing,
     PasswordRejected,
     PermissionDenied,
     ServerReadOnly,
 )
-from shared.session import TwoPasswords
+from shared.session import OwnTwoPasswords, TwoPasswords
+from shared.settings import StrategyName
 from tests.functional.mysql_family import (
     KINDS,
     MARIADB_KINDS,
@@ -128,7 +128,7 @@ def test_added_to_the_first_password_only(mysql: Server, state: str) -> None:
     name = user_with(mysql, *STATES[state])
     before, old_is_first = working(mysql, name), STATES[state][-1] == OLD
     with no_refusal(mysql, name, OLD), session_of(mysql, name, OLD) as session:
-        assert isinstance(session, TwoPasswords)
+        assert isinstance(session, OwnTwoPasswords)
         assert session.add_password(NEW, OLD) is old_is_first
     assert working(mysql, name) == ({OLD, NEW} if old_is_first else before)
 
@@ -137,7 +137,7 @@ def test_password_that_was_evicted_meanwhile(mysql: Server) -> None:
     """A session that outlives its password changes nothing."""
     name = user_with(mysql, OLD)
     with session_of(mysql, name, OLD) as session:
-        assert isinstance(session, TwoPasswords)
+        assert isinstance(session, OwnTwoPasswords)
         for password in (FIRST, OTHER):
             set_both(mysql, "administrator", name, password, FIRST)
         assert not session.add_password(NEW, OLD)
@@ -319,22 +319,31 @@ def test_mariadb_by_the_administrator(mariadb: Server) -> None:
 
 
 def test_mariadb_by_the_user(mariadb: Server) -> None:
-    """On MariaDB a user cannot give itself a second password, and is told what can be done."""
-    name = new_name("dual")
-    create(mariadb, name, OLD)
-    with pytest.raises(CapabilityMissing, match="masterarn"):
-        set_both(mariadb, "user", name, NEW, OLD)
-    assert working(mariadb, name) == {OLD}
+    """On MariaDB a user cannot give itself a second password, and its session does not offer it."""
+    with administrator_of(mariadb) as session:
+        assert isinstance(session, TwoPasswords)
+        assert not isinstance(session, OwnTwoPasswords)
 
 
-def test_mysql_before_second_passwords(mysql: Server) -> None:
-    """Before 8.0.14 MySQL has no second passwords: CapabilityMissing, naming the alternatives."""
-    name = user_with(mysql, OLD)
+@pytest.mark.parametrize(
+    ("version", "strategies"),
+    [
+        ((8, 0, 13), {StrategyName.DUAL_PASSWORD, StrategyName.ALTERNATING_USERS}),
+        ((8, 0, 14), {StrategyName.ALTERNATING_USERS}),
+        ((8, 0, 20), {StrategyName.ALTERNATING_USERS}),
+        ((8, 0, 21), set()),
+    ],
+)
+def test_mysql_before_second_passwords_and_users(
+    mysql: Server, version: tuple[int, ...], strategies: set[StrategyName]
+) -> None:
+    """Second passwords came with MySQL 8.0.14, marks of users with 8.0.21; older servers say so."""
     with administrator_of(mysql) as session:
         assert isinstance(session, MysqlSession)
-        session.version = (8, 0, 13)
-        with pytest.raises(CapabilityMissing, match="single-user or alternating-users"):
-            session.set_both(name, NEW, OLD)
+        session.version = version
+        told = {each: session.unable(each) for each in StrategyName}
+    assert {each for each, lack in told.items() if lack} == strategies
+    assert all("or later can do it" in (lack or "or later can do it") for lack in told.values())
 
 
 def test_passwords_in_mysqls_log(mysql: Server) -> None:

@@ -16,12 +16,12 @@ import psycopg
 import pymysql
 import pytest
 
+from local.engines import ENGINES
 from local.servers import Account, Authority, Server, ServerUnavailable, start
 from local.servers.__main__ import main
 from local.servers.folders import RUN_PREFIX, cache_folder, new_run_folder, unprivileged
 from local.servers.server import LocalServer
 
-ENGINES = ["postgres", "mysql", "mariadb"]
 DIFFICULT = "pä ss\"w'ör`t\\%s%%;--\u20ac"
 REFUSALS = (psycopg.Error, pymysql.MySQLError)
 

@@ -15,7 +15,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from local.lambda_runtime.scratch import FUNCTIONS
+from local.engines import FUNCTIONS
 from local.stage import FAULTS, give_to_built_functions
 from local.template import ROOT
 from shared.model import Step

@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
+from local.engines import ENGINES
 from local.servers import Server, start
 from tests.kit.digest import digest
 from tests.kit.function import ROOT
@@ -34,7 +35,7 @@ from tests.kit.matrix import (
     storms_of,
 )
 from tests.kit.oracles import Place, oracle_for
-from tests.kit.pairs import HANDLERS, SUBJECTS, Subject
+from tests.kit.pairs import SUBJECTS, Subject
 from tests.kit.pauses import pauses_of
 from tests.kit.restarts import prove_restarts
 from tests.kit.twins import TwinLane
@@ -161,7 +162,7 @@ class Proof:
 @cache
 def code_of(subject: Subject) -> str:
     """Return the digest of the code that rotates a subject: the core's and the rotator's."""
-    package = HANDLERS[subject.engine].split(".")[:2]
+    package = ("rotators", ENGINES[subject.engine].folder)
     return digest([ROOT / "shared", ROOT.joinpath(*package)])
 
 

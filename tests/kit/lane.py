@@ -13,13 +13,14 @@ from types import TracebackType
 from typing import Any, ClassVar, NamedTuple, Self
 from uuid import uuid4
 
+from local.engines import ENGINES
 from local.proxy import Proxy
 from local.secretsmanager import Outcome, SecretsManagerService
 from tests.kit.boundaries import Boundary, Tripwire
 from tests.kit.function import Function, FunctionKilled
 from tests.kit.oracles import oracle_for
 from tests.kit.oracles.oracle import Place, Rights
-from tests.kit.pairs import HANDLERS, Subject
+from tests.kit.pairs import Subject
 
 SECOND_USER_SUFFIX = "_clone"
 OTHER_KEYS: dict[str, Any] = {
@@ -60,7 +61,7 @@ class Lane:
         self._name = uuid4().hex[:6]
         self.log = folder / f"function-{self._name}.log"
         self.logs = [self.log]
-        self.handler_name = handler_name or place.handler or HANDLERS[subject.engine]
+        self.handler_name = handler_name or place.handler or ENGINES[subject.engine].handler
         self.service = SecretsManagerService()
         self.oracle = oracle_for(place)
         self._numbers = count(1)

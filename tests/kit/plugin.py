@@ -92,6 +92,19 @@ def _reasons(item: pytest.Item, world: type[World]) -> list[str]:
     ]
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Send what was not asked from a process of pytest-xdist to the one that tells."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["not asked"] = session.config.stash[NOT_ASKED]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - pytest-xdist's own
+    """Take it: every process has collected all tests."""
+    node.config.stash[NOT_ASKED] |= getattr(node, "workeroutput", {}).get("not asked", {})
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was not asked."""
     not_asked = terminalreporter.config.stash[NOT_ASKED]

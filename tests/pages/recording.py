@@ -31,6 +31,8 @@ USER = "app"
 SECOND_USER = USER + SECOND_USER_SUFFIX
 PASSWORD = "First-Password-of-1-app"
 LOG_IN = "log in"
+NO_MESSAGES = {"close", "unable"}
+"""Methods of a session that ask the server nothing."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class RecordingSession(SimulatedSession):
     def __getattribute__(self, name: str) -> Any:  # noqa: ANN401 - whatever the attribute is
         """Return the attribute; a public method tells first that it is called."""
         found = super().__getattribute__(name)
-        if name.startswith("_") or name == "close" or not callable(found):
+        if name.startswith("_") or name in NO_MESSAGES or not callable(found):
             return found
 
         def told(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - likewise

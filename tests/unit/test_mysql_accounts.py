@@ -353,5 +353,6 @@ def test_other_ways_are_kept() -> None:
 
 def test_rotator() -> None:
     """The rotator answers to the names that operators' secrets have."""
-    assert {"mysql", "mariadb", "aurora-mysql"} <= MysqlRotator.engine_names
-    assert MysqlRotator.default_port == 3306
+    names = frozenset[str]().union(*(engine.names for engine in MysqlRotator.engines))
+    assert names == {"mysql", "mariadb", "aurora-mysql"}
+    assert MysqlRotator.default_port() == 3306

@@ -16,7 +16,6 @@ from shared.options import Tag
 from shared.passwords import Profile
 from shared.plan import (
     LONGEST_NAME,
-    NEEDS_ADMINISTRATOR,
     SECOND_USER_SUFFIX,
     Plan,
     choose_users,
@@ -26,9 +25,11 @@ from shared.plan import (
 from shared.session import Pair
 from shared.settings import SecretSettings, Settings, StrategyName
 from shared.strategies import STRATEGIES
+from tests.conformance.simulated import SIMULATED
 
 TOKEN = "11111111-2222-3333-4444-555555555555"
 SINGLE, BY_ADMINISTRATOR, ALTERNATING, DUAL = StrategyName
+NEEDS_ADMINISTRATOR = {ALTERNATING, BY_ADMINISTRATOR}
 LONGEST_LABEL = 256
 """In characters, as the API has it."""
 
@@ -260,7 +261,7 @@ def users_of(current_user: str, found: Description) -> tuple[str, str]:
 def choose(found: Description, default: StrategyName | None = None, **fields: str) -> Plan:
     """Choose for a secret that was read as version v0."""
     current = Version("v0", frozenset({Stage.CURRENT}), "{}")
-    return Plan.choose(current, login(**fields), found, wanted(found, default))
+    return Plan.choose((SIMULATED,), current, login(**fields), found, wanted(found, default))
 
 
 def test_plan_of_a_plain_secret() -> None:
@@ -307,7 +308,6 @@ def test_rights_are_managed(text: str) -> None:
 
 def test_strategies_that_need_an_administrator() -> None:
     """Two of them cannot be planned without one, also where the function's setting asks for it."""
-    assert {ALTERNATING, BY_ADMINISTRATOR} == NEEDS_ADMINISTRATOR
     for strategy in StrategyName:
         for tags, default in (({"strategy": strategy.value}, None), ({}, strategy)):
             assert choose(description(**tags), default, masterarn="arn:a").strategy is strategy
@@ -339,9 +339,10 @@ def test_choice_of_the_strategy(
     version = Version("v0", frozenset({Stage.CURRENT}), "{}")
     if not administrator and chosen in NEEDS_ADMINISTRATOR:
         with pytest.raises(StrategyNeedsAdministrator):
-            Plan.choose(version, current, found, wanted(found, default))
+            Plan.choose((SIMULATED,), version, current, found, wanted(found, default))
     else:
-        assert Plan.choose(version, current, found, wanted(found, default)).strategy is chosen
+        made = Plan.choose((SIMULATED,), version, current, found, wanted(found, default))
+        assert made.strategy is chosen
 
 
 # The two users

@@ -1,7 +1,7 @@
 """Turns of a rotation that a real database takes too seldom: on an engine in memory."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -11,6 +11,7 @@ import pytest
 from local.secretsmanager import SecretsManagerService
 from shared import databases
 from shared.deadline import Deadline
+from shared.engine import BY_USER, Engine
 from shared.errors import (
     AccountLocked,
     AdministratorUnproven,
@@ -30,6 +31,7 @@ from shared.errors import (
     RightsDiffer,
     RotationError,
     ServerBusy,
+    StrategyNeedsAdministrator,
     Unreachable,
 )
 from shared.model import Description, Login, RotationEvent, Step
@@ -38,11 +40,11 @@ from shared.redaction import Redactor
 from shared.rotation import Rotation
 from shared.runtime import Clients, handler_for
 from shared.session import Lock, Pair, Session
-from shared.settings import Settings
+from shared.settings import Settings, StrategyName
 from shared.store import SecretStore
 from shared.strategies import strategy
 from shared.strategies.alternating_users import second_user
-from shared.strategies.dual_password import two_passwords
+from shared.strategies.dual_password import own_two_passwords, two_passwords
 from tests.conformance.simulated import Account, Database, SimulatedRotator, SimulatedSession
 
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
@@ -58,6 +60,7 @@ class Hooks:
         self.on_change: Callable[[str, str], None] = lambda username, password: None
         self.on_connect: Callable[[Login], None] = lambda login: None
         self.problem: DatabaseError | None = None
+        self.too_old_for: Collection[StrategyName] = ()
 
 
 class HookedSession(SimulatedSession):
@@ -90,6 +93,10 @@ class HookedSession(SimulatedSession):
         """Set both, unless the hooks object."""
         self.hooks.on_change(username, new)
         super().set_both(username, new, old)
+
+    def unable(self, strategy: StrategyName) -> str | None:
+        """Be too old, if the hooks say so."""
+        return "Version 1 is too old." if strategy in self.hooks.too_old_for else None
 
     def account_problem(self, username: str) -> DatabaseError | None:
         """Tell the problem that the hooks have."""
@@ -543,6 +550,10 @@ def test_two_passwords_of_a_broken_secret(service: SecretsManagerService) -> Non
 class BareSession(Session):
     """A session of an engine that can nothing but change passwords."""
 
+    engine: ClassVar[Engine] = replace(
+        SimulatedSession.engine, strategies={StrategyName.SINGLE_USER: BY_USER}
+    )
+
     def close(self) -> None:
         """Close."""
 
@@ -569,6 +580,38 @@ def test_engine_without_capabilities(service: SecretsManagerService) -> None:
     with pytest.raises(CapabilityMissing, match="dual-password needs") as caught:
         two_passwords(rotation, BareSession())
     assert f"--secret-id {world.arn} --tags Key=rotation:strategy,Value=single" in str(caught.value)
+
+
+@pytest.mark.parametrize("strategy", ["alternating-users", "dual", "dual-by-itself"])
+def test_server_too_old_for_the_strategy(service: SecretsManagerService, strategy: str) -> None:
+    """What only the server knows is refused in setSecret, before the fence, and ends the attempt.
+
+    The message says what the server lacks, and what it can do instead.
+    """
+    world = World(service, strategy)
+    world.hooks.too_old_for = (StrategyName.ALTERNATING_USERS, StrategyName.DUAL_PASSWORD)
+    token = world.begin()
+    told = r"it can do single-user-by-administrator, single-user\. Version 1 is too old"
+    with pytest.raises(CapabilityMissing, match=told):
+        world.step(token, "setSecret")
+    labels = service.labels(world.arn)
+    assert "rotation-fence" not in labels
+    assert labels.get("AWSPENDING") != token
+
+
+def test_second_password_of_its_own(service: SecretsManagerService) -> None:
+    """Where only an administrator can give a second password, a secret without one is refused."""
+    world = World(service, "dual-password")
+    event = RotationEvent(Step.SET, world.arn, str(uuid4()))
+    settings = Settings.from_environment({}, Profile())
+    rotation = Rotation(event, SecretStore(service.client()), settings, Deadline(60), Redactor())
+
+    class ByAdministrator(BareSession):
+        def set_both(self, username: str, new: str, old: str) -> None:
+            """Set nothing."""
+
+    with pytest.raises(StrategyNeedsAdministrator, match="dual-password of arn"):
+        own_two_passwords(rotation, ByAdministrator())
 
 
 def test_length_of_names() -> None:

@@ -4,9 +4,11 @@ from typing import ClassVar, cast
 
 import pytest
 
+from shared.engine import Engine
 from shared.errors import NameTooLong, PermissionDenied, RotationError
 from shared.session import (
     Ownership,
+    OwnTwoPasswords,
     Pair,
     SecondUser,
     Session,
@@ -25,30 +27,37 @@ class DeclarationContract:
 
     def test_strategies_agree_with_the_session(self, on: World) -> None:
         """What is declared, the sessions can; what they can, is declared."""
-        declared = {(each.strategy, each.administrator) for each in on.subjects()}
+        lacking = on.lacking()
         with on.as_administrator() as session:
-            can = {
-                ("alternating-users", True): isinstance(session, SecondUser),
-                ("dual-password", True): isinstance(session, TwoPasswords),
+            can: dict[State, tuple[type, bool]] = {
+                State.SECOND_USER: (SecondUser, isinstance(session, SecondUser)),
+                State.TWO_PASSWORDS: (TwoPasswords, isinstance(session, TwoPasswords)),
+                State.OWN_TWO_PASSWORDS: (OwnTwoPasswords, isinstance(session, OwnTwoPasswords)),
             }
-            kind = type(session)
-        for (strategy, by), able in can.items():
-            says = (strategy, by) in declared
+            kind, engine = type(session), session.engine
+        promised(
+            engine == on.engine(),
+            f"Sessions of {on.kind} are of the engine {engine.name}, and declared is "
+            f"{on.engine().name}.",
+            Session,
+        )
+        for state, (protocol, able) in can.items():
+            says = state not in lacking
             promised(
                 says is able,
-                f"{strategy} is {'' if says else 'not '}declared, and {kind.__name__} is "
+                f"{state.capitalize()} is {'' if says else 'not '}declared, and {kind.__name__} is "
                 f"{'' if able else 'not '}able to do it.",
-                SecondUser if strategy == "alternating-users" else TwoPasswords,
+                protocol,
             )
 
     def test_the_servers_engine_is_among_the_names(self, on: World) -> None:
         """A secret with the engine's own name is one for this rotator."""
-        names = on.rotator.engine_names
+        names = on.engine().names
         promised(
             on.server.engine in names and all(each == each.lower() for each in names),
             f"The names of the engine are {sorted(names)}: lower case, and {on.server.engine} is "
             "one of them.",
-            on.rotator,
+            Engine,
         )
 
     def test_what_the_world_lacks_has_a_reason(self) -> None:
@@ -344,19 +353,19 @@ class TwoPasswordsContract:
         name = f"own{on.new_name()}"
         on.oracle.make_user(name, PASSWORD, own_two_passwords=True)
         with on.as_user(name) as session:
-            own = cast("TwoPasswords", session)
+            own = cast("OwnTwoPasswords", session)
             added = own.add_password(SECOND, PASSWORD)
             promised(
                 added and self._accepted(on, name) == [PASSWORD, SECOND],
                 "add_password() must leave the user with both passwords.",
-                TwoPasswords.add_password,
+                OwnTwoPasswords.add_password,
             )
             refused = own.add_password(THIRD, PASSWORD)
         promised(
             refused is False and self._accepted(on, name) == [PASSWORD, SECOND],
             "add_password() with an old password that is not the first must change nothing and "
             f"be False; it is {refused}.",
-            TwoPasswords.add_password,
+            OwnTwoPasswords.add_password,
         )
 
     @needs(State.OWN_TWO_PASSWORDS)
@@ -365,7 +374,7 @@ class TwoPasswordsContract:
         name = f"own{on.new_name()}"
         on.oracle.make_user(name, PASSWORD, own_two_passwords=True)
         with on.as_user(name) as session:
-            own = cast("TwoPasswords", session)
+            own = cast("OwnTwoPasswords", session)
             own.set_both(name, SECOND, PASSWORD)
             own.set_both(name, THIRD, PASSWORD)
         promised(

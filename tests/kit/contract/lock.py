@@ -49,7 +49,7 @@ class LockContract:
 
     def test_lock_that_is_free(self, on: World) -> None:
         """A free lock is had at once, or the engine has none and says so."""
-        with on.as_user(on.new_user()) as session:
+        with on.changing(on.new_user()) as session:
             found = tried(session, ARN + "free", 5)
         wanted = Lock.NOT_HELD if State.LOCK in on.lacking() else Lock.AT_ONCE
         promised(
@@ -62,7 +62,7 @@ class LockContract:
     def test_second_one_waits(self, on: World) -> None:
         """Who comes second waits, as long as it was told, and is told that it was in vain."""
         name = on.new_user()
-        with on.as_user(name) as holder, on.as_user(name) as second:
+        with on.changing(name) as holder, on.changing(name) as second:
             holder.lock(ARN, 5)
             began = time.monotonic()
             found = tried(second, ARN, 1)
@@ -79,10 +79,21 @@ class LockContract:
             Session.lock,
         )
 
-    @needs(State.LOCK)
+    def test_whose_sessions_lock(self, on: World) -> None:
+        """Where users rotate themselves their sessions lock, and ``users_lock`` says so."""
+        with on.as_administrator() as session:
+            users_lock = session.users_lock
+        promised(
+            users_lock or State.OWN_CHANGE in on.lacking(),
+            "users_lock is False, and the engine declares that users rotate themselves: they would "
+            "do so without a lock.",
+            Session,
+        )
+
+    @needs(State.LOCK, State.OWN_CHANGE)
     def test_user_and_administrator_meet(self, on: World) -> None:
         """The session of the user and that of the administrator lock the same lock."""
-        with on.as_user(on.new_user()) as own, on.as_administrator() as administrator:
+        with on.changing(on.new_user()) as own, on.as_administrator() as administrator:
             own.lock(ARN, 5)
             found = tried(administrator, ARN, 0.5)
         promised(
@@ -95,7 +106,7 @@ class LockContract:
     def test_locks_of_two_secrets(self, on: World) -> None:
         """Two secrets whose long names differ in the end do not wait for each other."""
         name = on.new_user()
-        with on.as_user(name) as one, on.as_user(name) as other:
+        with on.changing(name) as one, on.changing(name) as other:
             one.lock(ARN + "1", 5)
             found = tried(other, ARN + "2", 1)
         promised(
@@ -108,11 +119,11 @@ class LockContract:
     def test_waiter_learns_that_it_waited(self, on: World) -> None:
         """Who had to wait is told so: what it read before may be out of date."""
         name = on.new_user()
-        holder = on.as_user(name)
+        holder = on.changing(name)
         holder.lock(ARN, 5)
         timer = threading.Timer(0.4, holder.close)
         timer.start()
-        with on.as_user(name) as second:
+        with on.changing(name) as second:
             found = tried(second, ARN, 10)
         timer.join()
         promised(
@@ -125,7 +136,7 @@ class LockContract:
     def test_lock_is_kept_through_a_change(self, on: World) -> None:
         """A change under the lock does not let go of it; the end of the session does."""
         name = on.new_user()
-        holder = on.as_user(name)
+        holder = on.changing(name)
         with on.as_administrator() as second:
             holder.lock(ARN, 5)
             holder.change_password(name, SECOND)
@@ -147,11 +158,11 @@ class LockContract:
     def test_mere_waiter_is_no_holder(self, on: World) -> None:
         """Who waited in vain keeps nobody out, though its session is still open."""
         name = on.new_user()
-        with on.as_user(name) as waiter:
-            with on.as_user(name) as holder:
+        with on.changing(name) as waiter:
+            with on.changing(name) as holder:
                 holder.lock(ARN, 5)
                 tried(waiter, ARN, 0.5)
-            with on.as_user(name) as next_one:
+            with on.changing(name) as next_one:
                 found = tried(next_one, ARN, 2)
         promised(
             found is Lock.AT_ONCE,
@@ -167,7 +178,7 @@ class LockContract:
         inside, most, guard = [0], [0], threading.Lock()
 
         def turn() -> Lock | RotationError:
-            with on.as_user(name) as session:
+            with on.changing(name) as session:
                 found = tried(session, ARN, 15)
                 with guard:
                     inside[0] += 1
@@ -197,7 +208,7 @@ class LockContract:
         """The lock of a process that was killed (SIGKILL) is free at once."""
         name = on.new_user()
         kill = hold_in_a_process(on, name)
-        with on.as_user(name) as second:
+        with on.changing(name) as second:
             while_held = tried(second, ARN, 0.5)
             kill()
             found = tried(second, ARN, FREE_SECONDS)
@@ -221,11 +232,11 @@ class LockContract:
         """
         name = on.new_user()
         with Proxy(on.server.host, on.server.port) as proxy:
-            login = on.login(name, host=proxy.host, port=proxy.port)
-            lost = on.connect(login, deadline=Deadline(SHORT_SECONDS))
+            deadline = Deadline(SHORT_SECONDS)
+            lost = on.changing(name, deadline=deadline, host=proxy.host, port=proxy.port)
             lost.lock(ARN, 1)
             proxy.black_hole()
-            with on.as_user(name) as second:
+            with on.changing(name) as second:
                 found = tried(second, ARN, SHORT_SECONDS + FREE_SECONDS)
             proxy.close()
             lost.close()
@@ -241,9 +252,9 @@ class LockContract:
     def test_lock_without_time(self, on: World) -> None:
         """With little time left the lock is not waited for longer than that."""
         name = on.new_user()
-        with on.as_user(name) as holder:
+        with on.changing(name) as holder:
             holder.lock(ARN, 5)
-            with on.connect(on.login(name), deadline=Deadline(SHORT_SECONDS)) as second:
+            with on.changing(name, deadline=Deadline(SHORT_SECONDS)) as second:
                 began = time.monotonic()
                 error = failure_in(lambda: second.lock(ARN, 30))
                 took = time.monotonic() - began
@@ -259,7 +270,7 @@ def hold_in_a_process(on: World, username: str) -> Callable[[], None]:
     """Let a process of its own hold the lock; return what kills it."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    login = on.login(username).to_json()
+    login = on.changing_login(username).to_json()
     process = context.Process(
         target=_hold, args=(on.rotator, login, on.server.ca_file, theirs), daemon=True
     )

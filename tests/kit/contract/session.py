@@ -26,7 +26,7 @@ from shared.session import Session
 from tests.kit.contract.connect import SHORT_SECONDS, require_no_password
 from tests.kit.contract.world import PASSWORD, SECOND, THIRD, State, World, needs, promised
 
-CHANGERS = ("the user", "the administrator")
+CHANGERS = (pytest.param("the user", marks=needs(State.OWN_CHANGE)), "the administrator")
 """Who changes a password."""
 
 
@@ -95,16 +95,14 @@ class SessionContract:
             Session.change_password,
         )
 
-    def test_rights_stay(self, on: World) -> None:
+    @pytest.mark.parametrize("changer", CHANGERS)
+    def test_rights_stay(self, on: World, changer: str) -> None:
         """A change of the password changes nothing else of the user."""
         name = f"kept{on.new_name()}"
         on.oracle.make_user(name, PASSWORD, own_two_passwords=False)
         before = on.oracle.rights(name, name, PASSWORD, taking_over=False)
-        for changer in CHANGERS:
-            with (
-                on.connect(on.login(name)) if changer == "the user" else on.as_administrator() as s
-            ):
-                s.change_password(name, PASSWORD)
+        with session_of(on, changer, name) as session:
+            session.change_password(name, PASSWORD)
         after = on.oracle.rights(name, name, PASSWORD, taking_over=False)
         differing = [
             each for each in before.keys() | after.keys() if before.get(each) != after.get(each)
@@ -292,7 +290,7 @@ class SessionContract:
         name = on.new_user()
         now = [0.0]
         deadline = Deadline(20, clock=lambda: now[0])
-        with on.connect(on.login(name), deadline=deadline) as session:
+        with on.changing(name, deadline=deadline) as session:
             now[0] = 19.5
             error = failure_in(lambda: session.change_password(name, SECOND))
         promised(
@@ -306,8 +304,8 @@ class SessionContract:
         """A server that falls silent in a change is given up before the function's time is over."""
         name = on.new_user()
         with Proxy(on.server.host, on.server.port) as proxy:
-            login = on.login(name, host=proxy.host, port=proxy.port)
-            session = on.connect(login, deadline=Deadline(SHORT_SECONDS))
+            deadline = Deadline(SHORT_SECONDS)
+            session = on.changing(name, deadline=deadline, host=proxy.host, port=proxy.port)
             proxy.black_hole()
             began = time.monotonic()
             error = failure_in(lambda: session.change_password(name, SECOND))
@@ -328,11 +326,12 @@ class SessionContract:
     def test_connection_lost_in_a_change(self, on: World) -> None:
         """A connection that is cut in a change is an error that a retry cures, never a refusal."""
         name = on.new_user()
-        with Proxy(on.server.host, on.server.port) as proxy:
-            login = on.login(name, host=proxy.host, port=proxy.port)
-            with on.connect(login) as session:
-                proxy.close()
-                error = failure_in(lambda: session.change_password(name, THIRD))
+        with (
+            Proxy(on.server.host, on.server.port) as proxy,
+            on.changing(name, host=proxy.host, port=proxy.port) as session,
+        ):
+            proxy.close()
+            error = failure_in(lambda: session.change_password(name, THIRD))
         promised(
             isinstance(error, Unreachable),
             f"A connection lost in change_password() must be Unreachable, and is {said(error)}.",

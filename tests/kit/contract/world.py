@@ -14,14 +14,15 @@ import pytest
 from local.servers import Account, Server, start
 from local.servers.certificates import LOOPBACK_NAMES
 from shared.deadline import Deadline
+from shared.engine import By, Engine
 from shared.errors import RotationError
 from shared.model import Login
 from shared.rotator import Rotator
 from shared.session import Session
-from shared.settings import Settings
+from shared.settings import Settings, StrategyName
 from shared.tls import Trust
 from tests.kit.oracles import Oracle, Place
-from tests.kit.pairs import SUBJECTS, Subject
+from tests.kit.pairs import Subject, subjects_of
 
 PASSWORD = "correct horse Battery 1"
 """Of every user that a test makes."""
@@ -37,7 +38,10 @@ class State(StrEnum):
     SHUT_OUT_USER = "a user with the right password who may not come in"
     FULL_SERVER = "a server that has no connection to spare"
     READ_ONLY = "a read-only server"
-    PLAINTEXT = "a server without TLS"
+    PLAINTEXT_ALLOWED = "plaintext that a secret allows"
+    TLS_DEMANDED = "a server that wants TLS"
+    SPACED_NAME = "a user name with spaces"
+    OWN_CHANGE = "a user that changes its own password"
     PASSWORD_POLICY = "a password policy of the server"
     UNSTORED = "a change that is in force before it is stored"
     HASH = "a hash that the server takes in place of a password"
@@ -65,8 +69,8 @@ class World:
     kind: ClassVar[str]
     """The server, as :func:`local.servers.start` knows it, or the developer's own."""
     rotator: ClassVar[type[Rotator]]
-    handler: ClassVar[str]
-    """Of the function: ``rotators.postgres.rotator.handler``."""
+    handler: ClassVar[str] = ""
+    """Of the function; ``handler`` in the rotator's module, unless it is another one."""
     oracle_class: ClassVar[Callable[[Place], Oracle]]
     lacks: ClassVar[Mapping[State, str]] = {}
     """What the engine does not have: the state to a sentence that says why."""
@@ -109,27 +113,35 @@ class World:
     @classmethod
     def subjects(cls) -> tuple[Subject, ...]:
         """Return every strategy that the engine declares, by whom it can."""
-        return tuple(subject for subject in SUBJECTS if subject.kind == cls.kind)
+        return tuple(subjects_of(cls.kind, cls.engine()))
+
+    @classmethod
+    def engine(cls) -> Engine:
+        """Return the declaration of the engine, of all that the rotator has."""
+        wanted = cls.kind.partition("-")[0]
+        return next(each for each in cls.rotator.engines if each.name == wanted)
 
     @classmethod
     def lacking(cls) -> Mapping[State, str]:
         """Return what the engine does not have, by its own word or by its declaration."""
-        strategies = {(each.strategy, each.administrator) for each in cls.subjects()}
+        engine = cls.engine()
         declared = {
-            State.SECOND_USER: ("alternating-users", True),
-            State.TWO_PASSWORDS: ("dual-password", True),
-            State.OWN_TWO_PASSWORDS: ("dual-password", False),
+            State.SECOND_USER: (StrategyName.ALTERNATING_USERS, By.ADMINISTRATOR),
+            State.TWO_PASSWORDS: (StrategyName.DUAL_PASSWORD, By.ADMINISTRATOR),
+            State.OWN_TWO_PASSWORDS: (StrategyName.DUAL_PASSWORD, By.USER),
+            State.OWN_CHANGE: (StrategyName.SINGLE_USER, By.USER),
         }
         return {
-            state: f"The engine does not declare {strategy}."
+            state: f"The engine does not declare {strategy} by the {by}."
             for state, (strategy, by) in declared.items()
-            if (strategy, by) not in strategies
+            if by not in engine.strategies.get(strategy, ())
         } | dict(cls.lacks)
 
     @property
     def place(self) -> Place:
         """Where the server is, as lanes and their processes are told."""
-        return Place.of(self.server, handler=self.handler, oracle=type(self).oracle_class)
+        handler = self.handler or f"{self.rotator.__module__}.handler"
+        return Place.of(self.server, handler=handler, oracle=type(self).oracle_class)
 
     @cached_property
     def plaintext(self) -> Server:
@@ -192,6 +204,23 @@ class World:
         """Open a session of the administrator."""
         account = (server or self.server).administrator
         return self.connect(self.login(account.username, account.password, server=server))
+
+    def changing(
+        self,
+        username: str,
+        *,
+        deadline: Deadline | None = None,
+        **fields: Any,  # noqa: ANN401
+    ) -> Session:
+        """Open a session of whoever rotates the user: itself, or else the administrator."""
+        return self.connect(self.changing_login(username, **fields), deadline=deadline)
+
+    def changing_login(self, username: str, **fields: Any) -> Login:  # noqa: ANN401 - as login()
+        """Return the login of whoever rotates the user."""
+        account = Account(username, PASSWORD)
+        if State.OWN_CHANGE in self.lacking():
+            account = self.administrator
+        return self.login(account.username, account.password, **fields)
 
     def accepts(self, username: str, password: str, server: Server | None = None) -> bool:
         """Ask the server itself whether it lets the user in."""

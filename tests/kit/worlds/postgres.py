@@ -20,7 +20,6 @@ class PostgresWorld(World):
 
     kind = "postgres"
     rotator = PostgresRotator
-    handler = "rotators.postgres.rotator.handler"
     oracle_class: ClassVar[Callable[[Place], Oracle]] = PostgresOracle
     quick = frozenset({"postgres single-user", "postgres alternating-users"})
     lacks: ClassVar[Mapping[State, str]] = {
