@@ -4,6 +4,7 @@ from typing import ClassVar, cast
 
 import pytest
 
+from local.proxy import Proxy
 from shared.engine import Engine
 from shared.errors import NameTooLong, PermissionDenied, RotationError
 from shared.session import (
@@ -141,6 +142,20 @@ class PairContract:
             SecondUser.prepare,
         )
         self._require_equal(on, pair, THIRD)
+
+    @needs(State.SECOND_USER)
+    def test_difference_is_seen(self, on: World, pair: Pair) -> None:
+        """What has changed of the first since is a difference, until the next prepare()."""
+        with on.as_administrator() as session:
+            admin = self._second_user(session)
+            admin.prepare(pair.second, SECOND, pair, rights=True)
+            on.oracle.change_rights(pair.first)
+            differences = admin.differences(pair, pair.second)
+        promised(
+            differences,
+            "A right and a limit of the first user have changed, and differences() says nothing.",
+            SecondUser.differences,
+        )
 
     @needs(State.SECOND_USER)
     @pytest.mark.parametrize("turn", ["second", "first"])
@@ -302,6 +317,26 @@ class TwoPasswordsContract:
         promised(
             self._accepted(on, name) == [PASSWORD, THIRD],
             "set_both() with an old password that was the second one must keep it.",
+            TwoPasswords.set_both,
+        )
+
+    @needs(State.TWO_PASSWORDS)
+    def test_old_password_works_throughout(self, on: World) -> None:
+        """At every message of set_both() the old password logs in."""
+        name = on.new_user()
+        account = on.administrator
+        seen: list[bool] = []
+        with Proxy(on.server.host, on.server.port) as proxy:
+            at_proxy = on.login(
+                account.username, account.password, host=proxy.host, port=proxy.port
+            )
+            with on.connect(at_proxy) as session:
+                proxy.on_message = lambda *_: seen.append(on.accepts(name, PASSWORD))
+                cast("TwoPasswords", session).set_both(name, SECOND, PASSWORD)
+        promised(
+            seen and all(seen),
+            f"At {seen.count(False)} of {len(seen)} messages of set_both() the old password does "
+            "not log in: applications are shut out.",
             TwoPasswords.set_both,
         )
 

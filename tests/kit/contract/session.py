@@ -22,6 +22,7 @@ from shared.errors import (
     ServerReadOnly,
     Unreachable,
 )
+from shared.rotator import Rotator
 from shared.session import Session
 from tests.kit.contract.connect import SHORT_SECONDS, require_no_password
 from tests.kit.contract.world import PASSWORD, SECOND, THIRD, State, World, needs, promised
@@ -38,11 +39,20 @@ def session_of(on: World, changer: str, username: str) -> Iterator[Session]:
 
 
 def failure_in(act: Callable[[], object]) -> RotationError | None:
-    """Return the error that an act ends in, None where it succeeds."""
+    """Return the error that an act ends in, None where it succeeds.
+
+    Any other exception is a broken promise.
+    """
     try:
         act()
     except RotationError as error:
         return error
+    except Exception as error:  # noqa: BLE001 - a driver's own, perhaps
+        promised(
+            holds=False,
+            wrong=f"{type(error).__name__} is raised, which is none of shared.errors.",
+            promise=Session,
+        )
     return None
 
 
@@ -373,7 +383,7 @@ class SessionContract:
                 left = False
             except TimeoutError:
                 left = True
-        promised(not left, "connect() leaves a refused login's connection open.", Session.close)
+        promised(not left, "connect() leaves a refused login's connection open.", Rotator.connect)
 
     def test_acts_as_its_own_user(self, on: World) -> None:
         """A plain user's session acts as this user, or the engine knows no other."""
@@ -384,4 +394,16 @@ class SessionContract:
             found in {None, name},
             f"acts_as() of a plain session of {name} must be {name} or None, and is {found}.",
             Session.acts_as,
+        )
+
+    def test_remarks_are_sentences(self, on: World) -> None:
+        """What a session remarks is a list of sentences, with no password in them."""
+        name = on.new_user()
+        with on.as_administrator() as session:
+            session.change_password(name, SECOND)
+            remarks = session.remarks()
+        promised(
+            not any(SECOND in each for each in remarks),
+            "remarks() must be a list of sentences for the log, without a password.",
+            Session.remarks,
         )

@@ -119,7 +119,11 @@ class World:
     def engine(cls) -> Engine:
         """Return the declaration of the engine, of all that the rotator has."""
         wanted = cls.kind.partition("-")[0]
-        return next(each for each in cls.rotator.engines if each.name == wanted)
+        for engine in cls.rotator.engines:
+            if engine.name == wanted:
+                return engine
+        msg = f"{cls.rotator.__name__} declares no engine of the name {wanted}."
+        raise LookupError(msg)
 
     @classmethod
     def lacking(cls) -> Mapping[State, str]:
