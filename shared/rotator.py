@@ -94,6 +94,10 @@ class Rotator(ABC):
     def connect(self, login: Login, deadline: Deadline) -> Session:
         """Log in over verified TLS.
 
+        Called with right and with wrong passwords: once for each that the search tries, once for
+        the session that changes something, and once more to prove each login. Nothing is remembered
+        from one call to the next.
+
         Args:
             login: Where and as whom; ``login.tls`` is False only where the secret asks for
                 plaintext.

@@ -22,6 +22,9 @@ as in `mysql://administrator:password@database.example:3306/app?ca=/path/to/ca.p
 URL reserves percent-encoded. What needs the server's own log or its process then raises
 `ServerUnavailable`.
 
+All of a run's workers would share it, and it counts one failed login like the other: let there be
+none, `make test WORKERS=0`.
+
 Other variables: ROTATION_SERVERS_CACHE (folder of downloaded servers), ROTATION_SERVERS_USER (who
 runs servers if root starts them), ROTATION_DEBIAN_MIRROR (another mirror of Debian's archive).
 """

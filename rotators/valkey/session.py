@@ -12,7 +12,6 @@ from valkey.exceptions import ResponseError
 from rotators.valkey.connection import Connection, error_of
 from rotators.valkey.engine import VALKEY
 from shared import errors
-from shared.engine import Engine
 from shared.session import Lock, Session
 
 PREFIX = "secret-rotation:"
@@ -35,8 +34,8 @@ class ValkeySession(Session):
         connection: Logged in.
     """
 
-    engine: ClassVar[Engine] = VALKEY
-    users_lock: ClassVar[bool] = False
+    engine: ClassVar = VALKEY
+    users_lock: ClassVar = False
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -109,10 +108,11 @@ class ValkeySession(Session):
         )
         if not done:
             raise errors.LockTimeout(f"The lock was lost: {username} was left as it was.")
-        if isinstance(done[-1], ResponseError):
+        failed = [each for each in done if isinstance(each, ResponseError)]
+        if failed:
             before = [f"#{each}" for each in fields_of(user)["passwords"]]
             self._connection.run(("ACL", "SETUSER", username, "resetpass", *before))
-            raise error_of(done[-1], " ".join(self._saving), self._connection.username)
+            raise error_of(failed[0], "EXEC", self._connection.username)
 
     def _transact(self, *commands: tuple[str, ...]) -> Any:  # noqa: ANN401 (their answers)
         """Run commands as one; None, and nothing was done, where a watched key has changed."""
@@ -156,9 +156,7 @@ def problem_of(username: str, user: Sequence[Any] | None) -> errors.DatabaseErro
         return errors.AccountMissing(f"The server has no user {username}.")
     flags = fields_of(user)["flags"]
     if "nopass" in flags:
-        hint = (
-            f"Give it the secret's password, with `ACL SETUSER {username} resetpass >` before it."
-        )
+        hint = f"Give it the secret's password, after `ACL SETUSER {username} resetpass >`."
         return errors.PasswordNotAsked(f"User {username} logs in with any password.", hint=hint)
     if "on" not in flags:
         hint = f"Switch it on: `ACL SETUSER {username} on`; or stop rotating its secret."

@@ -19,6 +19,7 @@ from local.servers import Account, Server, start
 from local.servers.clients import ValkeyClient
 from local.servers.installations import installation
 from local.servers.valkey import ADMINISTRATOR_RULES, ValkeyServer
+from local.template import ROOT
 from rotators.valkey.connection import Connection, error_of
 from rotators.valkey.rotator import ValkeyRotator
 from rotators.valkey.session import ValkeySession
@@ -368,8 +369,14 @@ def test_each_right_is_needed(server: Server, user: str, lacking: str) -> None:
             assert session.account_problem(user) is None
         with pytest.raises(PermissionDenied, match=lacking.replace("|", " ").upper()) as caught:
             session.change_password(user, NEW)
-        assert f"ACL SETUSER {account.username}" in caught.value.advice
+        assert f"ACL GETUSER {account.username}" in caught.value.advice
     assert server.logs_in(user, OLD)
+
+
+def test_readme_lists_what_is_needed() -> None:
+    """The rights that the README tells DBAs to grant are those of the tests' administrator."""
+    page = (ROOT / "rotators" / "valkey" / "README.md").read_text()
+    assert f"ACL SETUSER administrator on >… {' '.join(ADMINISTRATOR_RULES)}\n" in page
 
 
 # What the server keeps
@@ -434,7 +441,7 @@ def test_change_that_cannot_be_saved_is_undone(user: str, server: Server) -> Non
     with administrators(server) as session:
         session.lock(ARN, 5)
         session._saving = ("ACL", "SAVE", "nowhere")
-        with pytest.raises(StatementFailed, match="ACL SAVE"):
+        with pytest.raises(StatementFailed, match="EXEC"):
             session.change_password(user, NEW)
     assert server.logs_in(user, OLD)
     assert not server.logs_in(user, NEW)

@@ -8,14 +8,11 @@ the recovery, and, in another secret's life, after it. Elsewhere one boundary in
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import uuid4
 
 from tests.kit.boundaries import Boundary
 from tests.kit.lane import Lane, Trial
 from tests.kit.matrix import Report
-from tests.kit.oracles.oracle import Place
-from tests.kit.pairs import Subject
 
 ELSEWHERE = 10
 """Of so many boundaries before the change, or after the promotion, one."""
@@ -52,29 +49,26 @@ def crashes_of(passed: Sequence[Boundary], change: int, promotion: int, every: i
     return found + [Crash(boundary, after_recovery=False) for boundary in before]
 
 
-def prove_restarts(
-    place: Place, subject: Subject, folder: Path, restart: Callable[[], None], every: int
-) -> Report:
+def prove_restarts(lane: Lane, restart: Callable[[], None], every: int) -> Report:
     """Kill the function and crash the server, in one secret's life after the other.
 
     Args:
-        place: The server; nobody else uses it meanwhile.
-        subject: What is proven.
-        folder: For the function's log.
+        lane: On a server that nobody else uses meanwhile.
         restart: Kills the server and starts it again.
         every: 1 for every boundary, 10 for every tenth.
     """
     report = Report()
-    with Lane(place, subject, folder) as lane:
 
-        def crash() -> None:
-            restart()
-            lane.oracle.open()
+    def crash() -> None:
+        restart()
+        lane.oracle.open()
 
-        for each in crashes_of(*_order(lane), every):
-            report.wrong += [f"{each}: {wrong}" for wrong in _lived(lane.new_trial(), each, crash)]
-            report.kills += lane.tripwire.killed
-            report.rotations += 1
+    for each in crashes_of(*_order(lane), every):
+        trial = lane.new_trial()
+        report.wrong += [f"{each}: {wrong}" for wrong in _lived(trial, each, crash)]
+        report.passwords |= trial.passwords
+        report.kills += 1
+        report.rotations += 1
     return report
 
 
@@ -112,6 +106,8 @@ def _lived(trial: Trial, each: Crash, crash: Callable[[], None]) -> Iterator[str
     token = str(uuid4())
     _, wrong = trial.attempt(token, kill_at=each.killed_at)
     yield from wrong
+    if not trial.lane.tripwire.killed:
+        yield "this rotation has no such boundary"
     if not each.after_recovery:
         crash()
     _, wrong = trial.attempt(token)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from local.template import ROOT
 from shared.settings import StrategyName
-from tests.pages import diagrams, runbook
+from tests.pages import diagrams, reference, runbook
 
 RUNBOOK = ROOT / "docs" / "when-a-rotation-fails.md"
 ROTATION = ROOT / "docs" / "how-a-rotation-works.md"
+REFERENCE = ROOT / "docs" / "rotator-reference.md"
 
 
 @dataclass(frozen=True)
@@ -57,4 +58,5 @@ PARTS = [
     Part(ROTATION, "standings", diagrams.standings),
     Part(ROTATION, "verdicts", diagrams.verdicts),
     Part(ROTATION, "searches", diagrams.searches),
+    Part(REFERENCE, "reference", reference.chapters),
 ]
