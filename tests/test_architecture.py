@@ -120,6 +120,18 @@ def test_rotators_know_the_core_and_their_driver(path: Path) -> None:
             assert each.startswith(f"rotators.{engine}")
 
 
+def test_modules_import_at_their_top() -> None:
+    """What a function carries is imported when it starts; a driver when it logs in, not later."""
+    late = {
+        (name(path), function.name)
+        for path in PRODUCT
+        for function in functions(path)
+        if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
+    }
+    folders = {path.parent.name for path in ROTATORS} - {"rotators"}
+    assert late == {(f"rotators/{folder}/rotator.py", "connect") for folder in folders}
+
+
 def test_functions_share_no_package() -> None:
     """`rotators` is a namespace: each function carries its own part of it only."""
     assert not (ROOT / "rotators" / "__init__.py").exists()
