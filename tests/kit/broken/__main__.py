@@ -64,7 +64,6 @@ def main(names: list[str]) -> int:
     arguments = [
         str(CLASSES),
         "-q",
-        "--durations=25",
         "--no-header",
         "--no-summary",
         "-p",

@@ -249,3 +249,12 @@ class ReturnsEarlyInARotation(Plain):
 
     def _save(self) -> tuple[str, ...]:
         return ("ROLE",)
+
+
+@breaks(Session.unable, "test_nothing_declared_is_lacking")
+class UnableToDoWhatItDeclares(ValkeySession):
+    """A server is said to lack what its engine is declared to have."""
+
+    def unable(self, strategy: StrategyName) -> str | None:
+        """Lack everything."""
+        return f"This server cannot do {strategy}."

@@ -1,10 +1,37 @@
 """One class of contract tests for each broken rotator; of its tests only one is run."""
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
 from tests.kit.broken import abilities, connects, locks, sessions
 from tests.kit.broken.defect import DEFECTS, Defect
-from tests.kit.contract import Contract
+from tests.kit.contract import Contract, World
 
 __all__ = ["DEFECTS", "abilities", "connects", "locks", "sessions"]
+
+
+@pytest.fixture(scope="session")
+def world_of() -> Iterator[Callable[[type[World]], World]]:
+    """Return a world on the server that all broken rotators of one kind share, if they may."""
+    alone = {defect.world for defect in DEFECTS if defect.alone}
+    with ExitStack() as stack:
+        worlds: dict[type[World], World] = {}
+
+        def running(kind: type[World]) -> World:
+            if kind not in worlds:
+                worlds[kind] = stack.enter_context(kind())
+            return worlds[kind]
+
+        def world(kind: type[World]) -> World:
+            if kind in alone:
+                return running(kind)
+            broken = kind()
+            broken.share(running(kind.__bases__[0]))
+            return broken
+
+        yield world
 
 
 def _class_of(defect: Defect) -> type:

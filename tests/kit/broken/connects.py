@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import time
 from typing import ClassVar, cast
 
 from rotators.mysql.rotator import MysqlRotator
@@ -366,4 +367,5 @@ class LeavesConnections(ValkeyRotator):
             return super().connect(login, deadline)
         except LoginRefused:
             self.left.append(socket.create_connection((login.host, cast("int", login.port))))
+            time.sleep(0.5)  # until it has been accepted, on a busy machine too
             raise

@@ -25,6 +25,7 @@ class Defect:
         test: The test that must find it out, with its parameter.
         promise: What it breaks: a class or method, in whose docstring the promise is.
         world: The good one's, with the broken rotator in it.
+        alone: Whether it needs a server of its own, because it leaves a lock behind.
     """
 
     name: str
@@ -32,13 +33,14 @@ class Defect:
     test: str
     promise: Any
     world: type[World]
+    alone: bool
 
 
 DEFECTS: list[Defect] = []
 
 
 def breaks(
-    promise: object, test: str, *, good: type[World] = ValkeyWorld
+    promise: object, test: str, *, good: type[World] = ValkeyWorld, alone: bool = False
 ) -> Callable[[Kind], Kind]:
     """Put a broken rotator, or session, on the list.
 
@@ -46,6 +48,7 @@ def breaks(
         promise: What it breaks.
         test: The test that must find it out.
         good: The world of the good one.
+        alone: Whether it needs a server of its own.
     """
 
     def on_the_list(broken: Kind) -> Kind:
@@ -57,7 +60,7 @@ def breaks(
             {"rotator": rotator, "handler": f"tests.kit.broken.handlers.{broken.__name__}"},
         )
         wrong = (broken.__doc__ or "").strip()
-        DEFECTS.append(Defect(broken.__name__, wrong, test, promise, world))
+        DEFECTS.append(Defect(broken.__name__, wrong, test, promise, world, alone))
         return broken
 
     return on_the_list

@@ -60,7 +60,7 @@ class NeverWaited(ValkeySession):
         return Lock.AT_ONCE
 
 
-@breaks(Session.lock, "test_mere_waiter_is_no_holder")
+@breaks(Session.lock, "test_mere_waiter_is_no_holder", alone=True)
 class WaiterHolds(ValkeySession):
     """Who only wanted the lock keeps others out."""
 
@@ -84,7 +84,7 @@ class WaiterHolds(ValkeySession):
         return ARN
 
 
-@breaks(Session.lock, "test_lock_of_a_killed_function")
+@breaks(Session.lock, "test_lock_of_a_killed_function", alone=True)
 class LeaseAlone(ValkeySession):
     """A lock lives as long as its lease, whatever becomes of its holder."""
 
@@ -93,7 +93,7 @@ class LeaseAlone(ValkeySession):
         return not holder and super()._acquire(key, mine)
 
 
-@breaks(Session.lock, "test_lock_behind_a_black_hole")
+@breaks(Session.lock, "test_lock_behind_a_black_hole", alone=True)
 class NoLease(ValkeySession):
     """A lock lives as long as its session, and a swallowed session for ever."""
 
@@ -131,7 +131,7 @@ class LosesItInAChange(PostgresSession):
         self._run("SELECT pg_advisory_unlock_all()")
 
 
-@breaks(Session.close, "test_lock_is_kept_through_a_change")
+@breaks(Session.close, "test_lock_is_kept_through_a_change", alone=True)
 class KeepsItAfterTheEnd(ValkeySession):
     """A session that is closed goes on to hold its lock."""
 

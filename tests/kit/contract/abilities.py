@@ -51,6 +51,17 @@ class DeclarationContract:
                 protocol,
             )
 
+    def test_nothing_declared_is_lacking(self, on: World) -> None:
+        """A server of this version lacks nothing of what is declared."""
+        with on.as_administrator() as session:
+            lacking = [session.unable(strategy) for strategy in on.engine().strategies]
+        promised(
+            not any(lacking),
+            f"unable() says of declared strategies: {lacking}. A server of a kind that is tested "
+            "must be able to do them.",
+            Session.unable,
+        )
+
     def test_the_servers_engine_is_among_the_names(self, on: World) -> None:
         """A secret with the engine's own name is one for this rotator."""
         names = on.engine().names
