@@ -197,7 +197,7 @@ def run(stack: ExitStack, stage: Stage, endpoint: Endpoint, stopped: Event) -> N
     for kind in stage.servers:
         runtime = stack.enter_context(from_repository(declared[FUNCTIONS[kind]], variables))
         runtime.listener = tell_log
-        stage.service.functions[stage.function_of(kind)] = runtime.invoke  # type: ignore[assignment]
+        stage.service.functions[stage.function_of(kind)] = runtime.invoke
     stage.set_up()
     stage.tell(variables)
     keys, told = Keys(), 0

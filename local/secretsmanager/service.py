@@ -110,7 +110,7 @@ class SecretsManagerService:
         self.backoff = backoff
         self.test_version = test_version
         self.cleans_up_pending = cleans_up_pending
-        self.functions: dict[str, Callable[[Event], None]] = {}
+        self.functions: dict[str, Callable[[Event], object]] = {}
         self.events: list[dict[str, Any]] = []
         self.outcomes: list[Outcome] = []
         self._log = RequestLog()
@@ -377,11 +377,12 @@ class SecretsManagerService:
         """
         arn = f"arn:aws:lambda:{self.region}:{self.account}:function:{name}"
 
-        def invoke(event: Event) -> None:
+        def invoke(event: Event) -> object:
             context = Context(name, arn, timeout_seconds, memory_limit_in_mb)
-            handler(dict(event), context)
+            answer = handler(dict(event), context)
             if context.get_remaining_time_in_millis() == 0:
                 raise TimeoutError(f"Task timed out after {timeout_seconds:.2f} seconds")
+            return answer
 
         self.functions[arn] = invoke
         return arn

@@ -1,13 +1,11 @@
 """Search, readers, and the test of a configuration: each message, on an engine in memory."""
 
 from collections.abc import Callable
-from uuid import uuid4
 
 import pytest
 
 from local.secretsmanager import SecretsManagerService
 from shared.errors import (
-    AdministratorUnproven,
     LoginRefused,
     NoLoginWorks,
     ProofFailed,
@@ -16,7 +14,7 @@ from shared.errors import (
 )
 from shared.model import Label, Login
 from shared.strategies import strategy as strategies
-from tests.unit.test_rotation import ALL, HookedSession, World
+from tests.unit.test_rotation import HookedSession, World
 
 pytestmark = pytest.mark.usefixtures("no_pauses")
 
@@ -24,36 +22,6 @@ BY_ADMINISTRATOR = ("single-user-by-administrator", "alternating-users", "dual")
 
 
 # A configuration is tested
-
-
-@pytest.mark.parametrize("strategy", ALL)
-def test_logins_of_a_tested_configuration(service: SecretsManagerService, strategy: str) -> None:
-    """AWSCURRENT logs in, then the administrator, if there is one; nothing is changed."""
-    world = World(service, strategy)
-    logins: list[str] = []
-    world.hooks.on_connect = lambda login: logins.append(login.username)
-    service.prepare_rotation(world.arn, token := str(uuid4()))
-    labels = service.labels(world.arn)
-    world.step(token, "testSecret")
-    assert logins == ["app", "administrator"][: 1 + (strategy in BY_ADMINISTRATOR)]
-    assert service.labels(world.arn) == labels
-    assert world.logs_in()
-
-
-@pytest.mark.parametrize("strategy", BY_ADMINISTRATOR)
-@pytest.mark.parametrize("whom", ["app", "app*", "others"])
-def test_whom_the_administrator_of_a_tested_configuration_is_for(
-    service: SecretsManagerService, strategy: str, whom: str
-) -> None:
-    """The users that would take turns are looked up in the administrator's tag, not only one."""
-    world = World(service, strategy)
-    world.tag("rotation:rotates", whom, of="administrator")
-    service.prepare_rotation(world.arn, token := str(uuid4()))
-    if whom == "app*" or (whom == "app" and strategy != "alternating-users"):
-        world.step(token, "testSecret")
-        return
-    with pytest.raises(AdministratorUnproven):
-        world.step(token, "testSecret")
 
 
 # The search

@@ -6,7 +6,7 @@ from shared.runtime import handler_for
 from tests.kit.broken.classes import DEFECTS
 
 
-def __getattr__(name: str) -> Callable[..., None]:
+def __getattr__(name: str) -> Callable[..., object]:
     for defect in DEFECTS:
         if defect.name == name:
             return handler_for(defect.world.rotator)

@@ -350,3 +350,11 @@ class RemarksPasswords(ValkeySession):
     def remarks(self) -> list[str]:
         """Tell."""
         return [f"The password {self.seen} is long."]
+
+
+@breaks(Session.only_look, "test_session_that_only_looks[the administrator]", good=PostgresWorld)
+class LooksAndTouches(PostgresSession):
+    """A session that is to look only may change everything."""
+
+    def only_look(self) -> None:
+        """Promise it."""

@@ -159,6 +159,22 @@ class SessionContract:
             Session.change_password,
         )
 
+    @needs(State.ONLY_LOOKS)
+    @pytest.mark.parametrize("changer", CHANGERS)
+    def test_session_that_only_looks(self, on: World, changer: str) -> None:
+        """After only_look() the server refuses every change of the session, and it still looks."""
+        name = on.new_user()
+        with session_of(on, changer, name) as session:
+            session.only_look()
+            problem = session.account_problem(name)
+            error = failure_in(lambda: session.change_password(name, SECOND))
+        promised(
+            error is not None and problem is None and on.accepts(name, PASSWORD),
+            f"After only_look() change_password() by {changer} ends in {said(error)}: whoever only "
+            "examines could change something.",
+            Session.only_look,
+        )
+
     @needs(State.READ_ONLY)
     @pytest.mark.parametrize("changer", CHANGERS)
     def test_change_on_a_reader(self, on: World, changer: str) -> None:

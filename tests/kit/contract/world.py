@@ -46,6 +46,7 @@ class State(StrEnum):
     UNSTORED = "a change that is in force before it is stored"
     HASH = "a hash that the server takes in place of a password"
     SERVER_LOG = "a log of the server that shows statements"
+    ONLY_LOOKS = "a session that the server lets change nothing"
     LOCK = "an advisory lock"
     SECOND_USER = "a second user of equal rights"
     TWO_PASSWORDS = "two passwords of one user"

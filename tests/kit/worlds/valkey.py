@@ -27,6 +27,7 @@ class ValkeyWorld(World):
         State.SHUT_OUT_USER: "Whoever has the right password is let in.",
         State.PLAINTEXT_ALLOWED: "The protocol sends the password itself, and never without TLS.",
         State.PASSWORD_POLICY: "Valkey takes any password, and hashes of any.",
+        State.ONLY_LOOKS: "Valkey has no session that only reads.",
         State.SERVER_LOG: "Valkey's log shows no commands.",
         State.SPACED_NAME: "Valkey allows no spaces in a user's name.",
     }
