@@ -22,7 +22,8 @@ BLOCK = re.compile(
     r"(?:^<!-- (run|quoted: \S+) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL
 )
 MOST_LINES = 200
-GENERATED = {"docs", "build", "node_modules", "mutants"}
+GENERATED = {"docs", "build", "node_modules", "mutants", "broken"}
+"""Folders of what is made, or, as the kit's broken rotators, derived from an engine."""
 SEARCHED = (
     *("[!.]*.*", "Makefile", "events/*", "requirements/*"),
     *("local/**/*", "rotators/**/*", "tests/**/*"),
