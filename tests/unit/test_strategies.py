@@ -233,7 +233,8 @@ def test_what_was_not_tried_is_told_once_and_in_order(service: SecretsManagerSer
         world.store("the passw0rd", username)
     world.store("no login", host="h.test")
     told = (
-        "2 passwords were refused; not tried: PREVIOUS is of user third; "
+        "2 passwords were refused, of the 5 that ROTATION_REFUSED_LOGINS allows; "
+        "not tried: PREVIOUS is of user third; "
         "REST is for another host, port or TLS option; REST is not usable; REST is of user first; "
         "REST is of user second. The last refusal: app was refused."
     )
@@ -274,7 +275,10 @@ def test_number_of_refused_logins(service: SecretsManagerService) -> None:
     world = hopeless(service, environment={"ROTATION_REFUSED_LOGINS": "2"})
     for number in range(3):
         world.store(f"passw0rd number {number}")
-    with pytest.raises(NoLoginWorks, match="not tried: ROTATION_REFUSED_LOGINS allows 2 refusals"):
+    with pytest.raises(
+        NoLoginWorks,
+        match="of the 2 that ROTATION_REFUSED_LOGINS allows; not tried: whatever is older",
+    ):
         world.step(world.begin(), "setSecret")
     assert world.tried == ["passw0rd number 2", "passw0rd number 1"]
 
