@@ -18,4 +18,5 @@ lock --group lambda --constraint requirements/dev.txt --output-file requirements
 lock --group layer --constraint requirements/dev.txt --output-file shared/requirements.txt
 lock --group postgres --constraint requirements/dev.txt --output-file rotators/postgres/requirements.txt
 lock --group mysql --constraint requirements/dev.txt --output-file rotators/mysql/requirements.txt
+lock --group escrow --constraint requirements/dev.txt --output-file escrow/requirements.txt
 lock --group examples --constraint requirements/dev.txt --output-file examples/users/requirements.txt
