@@ -118,6 +118,12 @@ class KeyManagement(dict[str, Key]):
         """Return what ``aws kms get-public-key --query PublicKey`` prints."""
         return str(self._getpublickey({"KeyId": arn})["PublicKey"])
 
+    def unwrap(self, arn: str, wrapped: str) -> bytes:
+        """Open what an RSA key's public half has wrapped, past every policy and state."""
+        asked = {"KeyId": arn, "CiphertextBlob": wrapped}
+        opened = self._decrypt(asked | {"EncryptionAlgorithm": "RSAES_OAEP_SHA_256"})
+        return base64.b64decode(opened["Plaintext"])
+
     def answer(self, target: str, region: str, body: bytes) -> tuple[int, bytes]:
         """Carry out a request as it is on the wire; return status and body."""
         operation = getattr(self, f"_{target.removeprefix(PREFIX).lower()}")
