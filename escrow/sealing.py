@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import get_session
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -153,12 +153,12 @@ def _settings(text: str) -> Settings:
 
 @cache
 def _kms() -> "KMSClient":
-    return boto3.client("kms", config=CLIENT_CONFIG)
+    return cast("KMSClient", get_session().create_client("kms", config=CLIENT_CONFIG))
 
 
 @cache
 def _s3() -> "S3Client":
-    return boto3.client("s3", config=CLIENT_CONFIG)
+    return cast("S3Client", get_session().create_client("s3", config=CLIENT_CONFIG))
 
 
 def _public_key(text: str) -> RSAPublicKey:

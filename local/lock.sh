@@ -19,4 +19,5 @@ lock --group layer --constraint requirements/dev.txt --output-file shared/requir
 lock --group postgres --constraint requirements/dev.txt --output-file rotators/postgres/requirements.txt
 lock --group mysql --constraint requirements/dev.txt --output-file rotators/mysql/requirements.txt
 lock --group escrow --constraint requirements/dev.txt --output-file escrow/requirements.txt
+lock --group valkey --constraint requirements/dev.txt --output-file rotators/valkey/requirements.txt
 lock --group examples --constraint requirements/dev.txt --output-file examples/users/requirements.txt

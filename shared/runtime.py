@@ -11,14 +11,13 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import cache, partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
-from aws_lambda_powertools.utilities.data_classes import SecretsManagerEvent
 from botocore.config import Config
+from botocore.session import get_session
 
 from shared.deadline import Deadline
 from shared.errors import BadSetting, RotationError
@@ -39,6 +38,7 @@ from shared.tls import Trust
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+    from botocore.session import Session
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
@@ -123,13 +123,17 @@ class Clients:
         # None lets the SDK choose: AWS_ENDPOINT_URL_SECRETS_MANAGER, else the Region's endpoint.
         endpoint = self._environment.get(Variable.ENDPOINT) or None
         try:
-            return boto3.client("secretsmanager", endpoint_url=endpoint, config=CLIENT_CONFIG)
+            client = _sdk().create_client(
+                "secretsmanager", endpoint_url=endpoint, config=CLIENT_CONFIG
+            )
         except ValueError:
             msg = f"{Variable.ENDPOINT} is {endpoint!r}, which is not a URL."
             raise BadSetting(msg) from None
+        return cast("SecretsManagerClient", client)
 
-    def _rds(self) -> "RDSClient":
-        return boto3.client("rds", config=CLIENT_CONFIG)
+    @staticmethod
+    def _rds() -> "RDSClient":
+        return cast("RDSClient", _sdk().create_client("rds", config=CLIENT_CONFIG))
 
 
 class _Invocation:
@@ -153,7 +157,7 @@ class _Invocation:
     def run(self, raw_event: Mapping[str, Any], context: "LambdaContext") -> None:
         """Carry out the step and report how it ended."""
         try:
-            event = RotationEvent.parse(_event(raw_event))
+            event = RotationEvent.parse(raw_event)
             self._logger.append_keys(
                 secret=event.secret_id, token=event.token, step=event.step.value
             )
@@ -230,9 +234,14 @@ class _Invocation:
         metrics.flush_metrics()
 
 
-def _event(raw: object) -> object:
-    """Wrap the event in Powertools' data class; what is no mapping stays, to be refused."""
-    return SecretsManagerEvent(dict(raw)) if isinstance(raw, Mapping) else raw
+@cache
+def _sdk() -> "Session":
+    """Return the SDK's session.
+
+    botocore's, on which boto3 builds: boto3's own import takes a tenth of a cold start, for S3's
+    transfers and for resources, which nothing here uses.
+    """
+    return get_session()
 
 
 @cache

@@ -67,6 +67,8 @@ class Session(ABC):
 
     engine: ClassVar[Engine]
     """What the server has turned out to be."""
+    users_lock: ClassVar[bool] = True
+    """Whether every user's session can take the lock; else an administrator's alone can."""
 
     def __enter__(self) -> Self:
         return self

@@ -107,5 +107,5 @@ def escrow_world() -> Iterator[Escrow]:
     for each in (sealing._kms, sealing._s3, sealing._settings):
         each.cache_clear()
     world = Escrow()
-    with world.kms, patch.object(boto3, "DEFAULT_SESSION", _session()):
+    with world.kms, patch.object(sealing, "get_session", lambda: _session()._session):
         yield world

@@ -28,7 +28,7 @@ ORDER = [
     {"model", "deadline", "redaction", "passwords", "tls", "network"},
     {"settings", "store", "lifecycle"},
     {"engine"},
-    {"session"},
+    {"session", "dialling"},
     {"plan", "administrators"},
     {"reading"},
     {"rotation"},
@@ -119,6 +119,18 @@ def test_rotators_know_the_core_and_their_driver(path: Path) -> None:
     for each in found:
         if each.startswith("rotators"):
             assert each.startswith(f"rotators.{engine}")
+
+
+def test_modules_import_at_their_top() -> None:
+    """What a function carries is imported when it starts; a driver when it logs in, not later."""
+    late = {
+        (name(path), function.name)
+        for path in PRODUCT
+        for function in functions(path)
+        if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
+    }
+    folders = {path.parent.name for path in ROTATORS} - {"rotators"}
+    assert late == {(f"rotators/{folder}/rotator.py", "connect") for folder in folders}
 
 
 def test_functions_share_no_package() -> None:

@@ -14,6 +14,7 @@ from local.demo.scenes import SCENES
 from local.engines import ENGINES
 from local.servers import KINDS
 from local.template import ROOT
+from shared.settings import StrategyName
 from tests.conformance.subjects import QUICK
 from tests.kit.oracles import ORACLES
 from tests.kit.pairs import SUBJECTS
@@ -44,9 +45,12 @@ def test_tools_know_the_engine(name: str) -> None:
         assert name in known, f"{name} lacks, in {what}"
 
 
-@every_engine
+@pytest.mark.parametrize(
+    "name",
+    [name for name, each in ENGINES.items() if StrategyName.SINGLE_USER in each.engine.strategies],
+)
 def test_every_function_is_measured(name: str) -> None:
-    """One engine of each function is measured beside the bare calls of its driver."""
+    """One engine of each function that has single-user is measured beside its bare calls."""
     measured = {ENGINES[each.kind].folder for each in measurements.ENGINES}
     folder = ENGINES[name].folder
     assert folder in measured, f"{folder} lacks, in local/bench/measurements.py: a floor"

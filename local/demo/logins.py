@@ -13,10 +13,14 @@ _MYSQL = re.compile(r"\d Connect\t\S+@\S* on ")
 _POSTGRES = re.compile(r"LOG:  connection authorized: ")
 """What `log_connections` writes once the password was accepted."""
 
+_VALKEY = re.compile(r" - Accepted \S+:\d+")
+"""At `loglevel verbose` the log has this line for every connection; each makes one attempt."""
+
 LINES: Mapping[str, tuple[re.Pattern[str], bool]] = {
     "postgres": (_POSTGRES, False),
     "mysql": (_MYSQL, True),
     "mariadb": (_MYSQL, True),
+    "valkey": (_VALKEY, True),
 }
 """By engine: the line to count, and whether a refused login has it, too."""
 

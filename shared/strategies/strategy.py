@@ -75,12 +75,20 @@ class Strategy(ABC):
             hold.promote()
 
     def _session_of(self, rotation: Rotation, attempt: Attempt) -> Session:
-        """Log in as the pending user, or as the administrator where that user may have no more."""
+        """Log in as the pending user, or as the administrator where that user may have no more.
+
+        Or no lock, on an engine where only an administrator's session can take one.
+        """
+        by_administrator = attempt.pending.administrator_arn is not None
         try:
-            return self.databases.open(rotation, attempt.pending)
+            session = self.databases.open(rotation, attempt.pending)
         except ServerBusy as busy:
-            if not busy.proves_password or attempt.pending.administrator_arn is None:
+            if not busy.proves_password or not by_administrator:
                 raise
+        else:
+            if session.users_lock or not by_administrator:
+                return session
+            session.close()
         return self.connect_administrator(rotation, attempt)
 
     def connect_administrator(self, rotation: Rotation, attempt: Attempt) -> Session:

@@ -13,6 +13,7 @@ QUICK = frozenset(
         Subject("mysql", "single-user-by-administrator", administrator=True),
         Subject("mysql", "dual-password", administrator=False),
         Subject("mariadb", "alternating-users", administrator=True),
+        Subject("valkey", "dual-password", administrator=True),
     }
 )
 """Every engine and every strategy; what else there is runs in `make test-sample`."""

@@ -12,6 +12,7 @@ import pytest
 
 from escrow.sealing import Settings
 from local.build import ARCHITECTURES, build, size
+from local.engines import FUNCTIONS
 from local.kms import KeyManagement
 from local.template import ROOT, load
 from tests.deployment.conftest import Reports
@@ -374,7 +375,7 @@ def test_a_function_without_escrow_may_and_has_nothing_of_it() -> None:
     layer = f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:escrow-sealing:1"
     without = Stack()
     having = Stack(None, BeforeChange="escrow.sealing.seal:x", BeforeChangeLayer=layer)
-    for name in ("PostgresRotator", "MysqlRotator"):
+    for name in sorted(set(FUNCTIONS.values())):
         function = without.resources[name]["Properties"]
         assert function["Environment"]["Variables"]["ROTATION_BEFORE_CHANGE"] == ""
         assert layer not in function["Layers"]

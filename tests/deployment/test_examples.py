@@ -16,7 +16,11 @@ from local.template import ROOT, load
 
 pytestmark = pytest.mark.deploy
 
-STRATEGIES = {name: set(declared.engine.strategies) for name, declared in ENGINES.items()}
+STRATEGIES = {
+    name: set(declared.engine.strategies)
+    for name, declared in ENGINES.items()
+    if (ROOT / "examples" / f"{name}.yaml").exists()  # one for each engine that RDS runs by name
+}
 
 
 @pytest.fixture
@@ -41,7 +45,7 @@ def answers() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         thread.join()
 
 
-@pytest.mark.parametrize("kind", ["postgres", "mysql"])
+@pytest.mark.parametrize("kind", STRATEGIES)
 def test_the_custom_resource_makes_a_user_once(
     kind: str, answers: tuple[str, list[dict[str, Any]]]
 ) -> None:

@@ -16,9 +16,9 @@ from pymysql.connections import Connection as DriverConnection
 
 from local.proxy import Direction, Proxy
 from local.servers import Authority, Server, start
-from rotators.mysql import addresses as addresses_module
 from rotators.mysql import connection as connection_module
 from rotators.mysql.connection import PROGRAM_NAME
+from shared import network
 from shared.deadline import Deadline
 from shared.errors import (
     AccountLocked,
@@ -410,7 +410,7 @@ def test_addresses_share_the_time(
         for port in (ports[first], mysql.port)
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
-    monkeypatch.setattr(addresses_module, "REACHING_SECONDS", 2)
+    monkeypatch.setattr(network, "REACHING_SECONDS", 2)
     began = time.monotonic()
     session_of(mysql, name, PASSWORD).close()
     assert time.monotonic() - began < 2

@@ -6,8 +6,8 @@ import sys
 from collections import Counter
 from typing import Any
 
-import boto3
 import pytest
+from botocore.session import Session
 
 from local.secretsmanager import SecretsManagerService
 from local.servers import Server, start
@@ -138,14 +138,14 @@ def test_client_is_made_once(
 ) -> None:
     """All invocations of one execution environment share one client."""
     made: list[str] = []
-    original: Any = boto3.client
+    original: Any = Session.create_client
 
-    def counting(name: str, **options: Any) -> Any:  # noqa: ANN401
+    def counting(session: Session, name: str, **options: Any) -> Any:  # noqa: ANN401
         made.append(name)
-        return original(name, **options)
+        return original(session, name, **options)
 
     secret = rotating.secret(postgres)
-    monkeypatch.setattr("shared.runtime.boto3.client", counting)
+    monkeypatch.setattr(Session, "create_client", counting)
     secret.rotate()
     secret.rotate()
     assert made == ["secretsmanager"]

@@ -25,13 +25,13 @@ from tests.kit.digest import digest
 from tests.kit.function import ROOT
 from tests.kit.lane import Lane
 from tests.kit.matrix import (
-    LANES,
     Boundaries,
     Report,
     Task,
     boundaries_of,
     chains_of,
     run_all,
+    run_here,
     storms_of,
 )
 from tests.kit.oracles import Place, oracle_for
@@ -185,16 +185,17 @@ def prove(
         storms: How many storms besides.
     """
     place = Place.of(server)
+    offset = offset_of(subject, every)
     with Lane(place, subject, folder) as lane:
         boundaries = boundaries_of(lane)
-        again = boundaries_of(lane) if every == 1 else boundaries
-    offset = offset_of(subject, every)
-    tasks: list[Task] = [
-        *chains_of(boundaries, every, offset),
-        *storms_of(subject, boundaries, storms),
-    ]
-    # Each lane costs a second to start, which a sample does not win back.
-    report = run_all(place, subject, tasks, folder, lanes=LANES if every == 1 else 2)
+        tasks: list[Task] = [
+            *chains_of(boundaries, every, offset),
+            *storms_of(subject, boundaries, storms),
+        ]
+        if every > 1:
+            return _proof(server, subject, boundaries, run_here(lane, tasks))
+        again = boundaries_of(lane)
+    report = run_all(place, subject, tasks, folder)
     if boundaries != again:
         report.wrong.append("two healthy rotations did not have the same boundaries")
     return _proof(server, subject, boundaries, report)
@@ -205,9 +206,10 @@ def prove_pauses(server: Server, subject: Subject, folder: Path, *, every: int =
     place = Place.of(server)
     with TwinLane(place, subject, folder) as lane:
         boundaries = boundaries_of(lane)
-    tasks = [*pauses_of(boundaries, every, offset_of(subject, every))]
-    lanes = LANES if every == 1 else 2
-    report = run_all(place, subject, tasks, folder, lanes=lanes, kind=TwinLane)
+        tasks = [*pauses_of(boundaries, every, offset_of(subject, every))]
+        if every > 1:
+            return _proof(server, subject, boundaries, run_here(lane, tasks))
+    report = run_all(place, subject, tasks, folder, kind=TwinLane)
     return _proof(server, subject, boundaries, report)
 
 

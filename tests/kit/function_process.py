@@ -15,13 +15,14 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import socket
 import sys
 from typing import Any, NoReturn
 from unittest.mock import patch
 
-import boto3
 from botocore.config import Config
+from botocore.session import Session, get_session
 
 from local.secretsmanager.rotation import Context
 
@@ -43,6 +44,7 @@ def main(handler_name: str, descriptor: int) -> int:
     _keep_client()
     module, _, attribute = handler_name.rpartition(".")
     handler = getattr(importlib.import_module(module), attribute)
+    _keep_drivers()
     gc.collect()
     gc.freeze()
     while True:
@@ -67,18 +69,26 @@ def _keep_client() -> None:
     """
     from shared.runtime import CLIENT_CONFIG  # noqa: PLC0415 - the one thing taken from there
 
-    make: Any = boto3.client
+    make: Any = Session.create_client
     config = CLIENT_CONFIG
     if seconds := os.environ.get(READ_TIMEOUT_VARIABLE):
         config = config.merge(Config(read_timeout=float(seconds)))
-    kept = make("secretsmanager", config=config)
+    kept = make(get_session(), "secretsmanager", config=config)
 
-    def client(name: str, **options: Any) -> object:  # noqa: ANN401 - boto3's own signature
+    def client(session: Session, name: str, **options: Any) -> object:  # noqa: ANN401 - the SDK's
         if name == "secretsmanager" and not options.get("endpoint_url"):
             return kept
-        return make(name, **options)
+        return make(session, name, **options)
 
-    patch("boto3.client", client).start()
+    patch.object(Session, "create_client", client).start()
+
+
+def _keep_drivers() -> None:
+    """Import, before the forks, what the function imports when it first logs in: its driver."""
+    for name in [name for name in sys.modules if name.startswith("rotators.")]:
+        package = sys.modules[name]
+        for found in pkgutil.iter_modules(getattr(package, "__path__", ())):
+            importlib.import_module(f"{name}.{found.name}")
 
 
 def _serve(handler: Any, channel: socket.socket) -> NoReturn:  # noqa: ANN401 - any handler

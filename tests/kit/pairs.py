@@ -7,7 +7,7 @@ from local.engines import ENGINES
 from local.servers import KINDS
 from shared.engine import By
 
-FURTHER_VERSIONS = ("postgres-18", "mariadb-11.8")
+FURTHER_VERSIONS = ("postgres-18", "mariadb-11.8", "valkey-redis")
 """Servers besides the one of each engine that is easiest to have."""
 
 

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from tests.kit.oracles.mysql import MariaDBOracle, MySQLOracle
 from tests.kit.oracles.oracle import Oracle, Place
 from tests.kit.oracles.postgres import PostgresOracle
+from tests.kit.oracles.valkey import ValkeyOracle
 
 ORACLES: dict[str, Callable[[Place], Oracle]] = {
     "postgres": PostgresOracle,
     "mysql": MySQLOracle,
     "mariadb": MariaDBOracle,
+    "valkey": ValkeyOracle,
 }
 
 __all__ = ["Oracle", "Place", "oracle_for"]
