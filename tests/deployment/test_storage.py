@@ -3,6 +3,9 @@
 `ANYBODY` is somebody in the account whom IAM allows everything.
 """
 
+import re
+import shlex
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from types import ModuleType, SimpleNamespace
@@ -23,6 +26,7 @@ from tests.deployment.test_policies import (
     SECRETS_MANAGER,
     STRANGER,
 )
+from tests.test_pages import lacks
 
 pytestmark = pytest.mark.deploy
 
@@ -278,3 +282,20 @@ class TestDatabase:
         assert example("database", KeyArn="", **NETWORK).violations() != []
         alias = OTHER_KEY.replace("key/", "alias/")
         assert example("database", KeyArn=alias, **NETWORK).violations() != []
+
+
+def test_the_key_stores_script_is_what_the_services_take() -> None:
+    """Nothing here has CloudHSM: each command is held to the model of its service."""
+    text = (ROOT / "examples" / "cloudhsm-key-store.sh").read_text()
+    subprocess.run(["bash", "-n"], input=text.encode(), check=True)
+    joined = re.sub(r"\\\n\s*", "", re.sub(r"^#.*$", "", text, flags=re.MULTILINE))
+    found = [shlex.split(each) for each in re.findall(r"\baws (?:[^\n)&>]|>(?!&))+", joined)]
+    assert [each[1:3] for each in found] == [
+        ["cloudhsmv2", "describe-clusters"],
+        ["kms", "create-custom-key-store"],
+        ["kms", "connect-custom-key-store"],
+        ["kms", "describe-custom-key-stores"],
+        ["kms", "describe-custom-key-stores"],
+        ["kms", "create-key"],
+    ]
+    assert [lacks(each) for each in found] == [[]] * len(found)

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import stat
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typer.testing import CliRunner, Result
 from escrow.command import app
 from local.secretsmanager import SecretsManagerService
 from local.servers import Server, start
+from local.template import ROOT
 from tests.escrow_world import BUCKET, SECRET, TEXT, Escrow, _session, escrow_world
 
 RUNNER = CliRunner()
@@ -255,6 +257,26 @@ def test_a_drill_takes_no_other_key(escrow: Escrow, server: Server, tmp_path: Pa
     words = ("--bucket", BUCKET, "--key", escrow.first, "--ca-file", server.ca_file)
     told = run("drill", SECRET, *words, "--results", tmp_path, status=1)
     assert "second key" in told.stderr
+
+
+def test_the_pages_program_opens_a_record(escrow: Escrow, tmp_path: Path) -> None:
+    """What docs/data-protection.md gives for the day without this project works as it stands."""
+    escrow.seal()
+    record, program, key = fetched(tmp_path), tmp_path / "open.py", tmp_path / "data-key"
+    page = (ROOT / "docs" / "data-protection.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    program.write_text(code)
+    wrapped = json.loads(record.read_bytes())["second"]["wrapped"]
+    key.write_bytes(escrow.kms.unwrap(escrow.second, wrapped))
+    with key.open("rb") as given:
+        told = subprocess.run(
+            [sys.executable, program, record],
+            stdin=given,
+            capture_output=True,
+            check=True,
+            cwd=tmp_path,
+        )
+    assert told.stdout.decode() == TEXT
 
 
 def test_it_runs_alone() -> None:
