@@ -7,7 +7,7 @@ through membership (role attributes, settings, limits) is kept equal here.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -19,6 +19,14 @@ from shared.session import Pair
 
 SET_OPTION_SINCE = 160_000
 """PostgreSQL 16 split membership into INHERIT, SET and ADMIN options."""
+
+SET_GRANTED_SINCE = 150_000
+"""The first version that can grant SET on a parameter."""
+
+MORE_POWERFUL = "A more powerful role runs: "
+
+MOST_SHOWN = 5
+"""Longest list of differences in a message."""
 
 ATTRIBUTES: Mapping[str, tuple[str, str]] = {
     "rolsuper": ("SUPERUSER", "NOSUPERUSER"),
@@ -37,7 +45,11 @@ LIST_SETTINGS = frozenset(
 )
 """Settings whose stored text is a list of quoted names: as a literal it would become one name."""
 
-Run = Callable[..., list[tuple[Any, ...]]]
+Rows = list[tuple[Any, ...]]
+Run = Callable[..., Rows]
+"""Runs a statement with its parameters."""
+RunAll = Callable[..., list[Rows]]
+"""Runs statements, each in a tuple with its parameters, in one round trip."""
 Settings = dict[tuple[str | None, str], str]
 """(database or None for all, setting's name) to its value."""
 
@@ -104,6 +116,7 @@ class Difference:
         statements: What would mend it.
         mended_by_us: False when a DBA has to decide: the statements are then proposals.
         setting: The setting that differs, if it is one.
+        attribute: The column of pg_roles that differs, if it is an attribute.
         told: The statements as people may see them, if others than ``statements``: the value of a
             setting may be a secret.
     """
@@ -112,42 +125,95 @@ class Difference:
     statements: tuple[sql.Composable, ...]
     mended_by_us: bool = True
     setting: str | None = None
+    attribute: str | None = None
     told: tuple[sql.Composable, ...] | None = None
 
 
-def read_pair(pair: Pair, run: Run, server_version: int) -> RolePair:
+def describe(difference: Difference) -> str:
+    """Return what differs, for people, with the statements that would mend it."""
+    statements = (each.as_string() for each in difference.told or difference.statements)
+    return f"{difference.right} ({'; '.join(statements)})"
+
+
+def shortened(found: Iterable[str]) -> list[str]:
+    """Return what fits into a message, and how many more there are."""
+    lines = list(found)
+    more = len(lines) - MOST_SHOWN
+    return lines if more <= 1 else [*lines[:MOST_SHOWN], f"and {more} more"]
+
+
+def grant_of(difference: Difference, username: str, server_version: int) -> str | None:
+    """Return the hint for a setting that ``username`` may not set; None for the error's own."""
+    parameter = difference.setting
+    if parameter is None or server_version < SET_GRANTED_SINCE:
+        return None
+    grant = sql.SQL("GRANT SET ON PARAMETER {} TO {}").format(
+        sql.Identifier(*parameter.split(".")), sql.Identifier(username)
+    )
+    return f"{MORE_POWERFUL}{grant.as_string()}"
+
+
+def foreseen_pair(pair: Pair, run_all: RunAll, server_version: int) -> RolePair:
+    """Read the first role, and think of the second as it would be when it has just been made."""
+    role, settings, of_all = run_all((ROLE, pair.first), (SETTINGS, pair.first), (ROLES_OF_ALL,))
+    return RolePair(
+        first=_role(pair.first, role, settings),
+        second=Role(
+            name=pair.second,
+            can_log_in=True,
+            attributes=dict.fromkeys(ATTRIBUTES, False),
+            connection_limit=-1,
+            valid_until=None,
+            settings={},
+        ),
+        can_become_first=True,
+        inherits_first=True,
+        has_options=server_version >= SET_OPTION_SINCE,
+        other_memberships=(),
+        owned_in=(),
+        granted_in=(),
+        roles_of_all=dict(of_all),
+    )
+
+
+def read_pair(pair: Pair, run_all: RunAll, server_version: int) -> RolePair:
     """Read both roles afresh.
 
     Raises:
         AccountMissing: One of them is not there.
     """
-    roles = {name: _read_role(name, run) for name in (pair.first, pair.second)}
+    first, second = pair.first, pair.second
     has_options = server_version >= SET_OPTION_SINCE
-    becoming = "SET" if has_options else "MEMBER"
-    can_become, inherits = run(
-        "SELECT pg_has_role(%s::name, %s::name, %s), pg_has_role(%s::name, %s::name, 'USAGE')",
-        pair.second,
-        pair.first,
-        becoming,
-        pair.second,
-        pair.first,
-    )[0]
-    memberships = run(
-        MEMBERSHIPS_WITH_RIGHTS if has_options else MEMBERSHIPS, pair.second, pair.first
+    role, settings, other_role, other_settings, becoming, memberships, own, of_all = run_all(
+        (ROLE, first),
+        (SETTINGS, first),
+        (ROLE, second),
+        (SETTINGS, second),
+        (BECOMING, "SET" if has_options else "MEMBER", first, second),
+        (MEMBERSHIPS_WITH_RIGHTS if has_options else MEMBERSHIPS, second, first),
+        (OWN_OBJECTS, second),
+        (ROLES_OF_ALL,),
     )
-    own = run(OWN_OBJECTS, pair.second)
+    roles = (_role(first, role, settings), _role(second, other_role, other_settings))
+    ((can_become, inherits),) = becoming
     return RolePair(
-        first=roles[pair.first],
-        second=roles[pair.second],
+        first=roles[0],
+        second=roles[1],
         can_become_first=can_become,
         inherits_first=inherits,
         has_options=has_options,
         other_memberships=tuple(row[0] for row in memberships),
         owned_in=tuple(database for database, owns in own if owns),
         granted_in=tuple(database for database, owns in own if not owns),
-        roles_of_all=dict(run(ROLES_OF_ALL)),
+        roles_of_all=dict(of_all),
     )
 
+
+BECOMING = """
+SELECT pg_has_role(second.oid, first.oid, %s), pg_has_role(second.oid, first.oid, 'USAGE')
+  FROM pg_roles AS first CROSS JOIN pg_roles AS second
+ WHERE first.rolname = %s AND second.rolname = %s
+"""
 
 MEMBERSHIPS: LiteralString = """
 SELECT DISTINCT role.rolname::text FROM pg_auth_members
@@ -170,7 +236,7 @@ SELECT DISTINCT coalesce(datname::text, ''), deptype = 'o' FROM pg_shdepend
 ROLES_OF_ALL = """
 SELECT datname::text, substr(setting, 6) FROM pg_db_role_setting
  CROSS JOIN unnest(setconfig) AS setting LEFT JOIN pg_database ON pg_database.oid = setdatabase
- WHERE setrole = 0 AND setting LIKE 'role=%'
+ WHERE setrole = 0 AND setting LIKE 'role=%%'
 """
 
 ROLE_AT_LOGIN = """
@@ -201,13 +267,12 @@ SELECT datname::text, unnest(setconfig) FROM pg_db_role_setting
 """
 
 
-def _read_role(name: str, run: Run) -> Role:
-    found = run(ROLE, name)
+def _role(name: str, found: Rows, stored_settings: Rows) -> Role:
     if not found:
         raise AccountMissing(f"There is no role {name}.")
     can_log_in, limit, until, *attributes = found[0]
     settings = {}
-    for database, stored in run(SETTINGS, name):
+    for database, stored in stored_settings:
         setting, _, value = stored.partition("=")
         settings[database, setting] = value
     found_attributes = dict(zip(ATTRIBUTES, attributes, strict=True))
@@ -238,6 +303,10 @@ SELECT format(
   FROM pg_roles
  WHERE rolname = ANY(%s) AND NOT pg_has_role(oid, 'MEMBER WITH ADMIN OPTION')
    AND current_setting('server_version_num')::int >= 160000
+UNION ALL
+SELECT format('ALTER ROLE %%I NOSUPERUSER', rolname) FROM pg_roles
+ WHERE rolname = ANY(%s) AND rolsuper
+   AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
 """
 """The statements that let the session's role make roles, and alter these."""
 
@@ -274,7 +343,7 @@ def _attributes(first: Role, second: Role) -> Iterator[Difference]:
         if first.attributes[column] != second.attributes[column]:
             word = yes if first.attributes[column] else no
             statement = sql.SQL("ALTER ROLE {} ").format(role) + sql.SQL(word)
-            yield Difference(f"attribute {word} of {first.name}", (statement,))
+            yield Difference(f"attribute {word} of {first.name}", (statement,), attribute=column)
     if second.can_log_in and not first.can_log_in:
         statement = sql.SQL("ALTER ROLE {} NOLOGIN").format(role)
         yield Difference(f"NOLOGIN of {first.name}", (statement,), mended_by_us=False)

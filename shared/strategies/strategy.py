@@ -18,7 +18,6 @@ from shared.errors import (
 from shared.holding import Follow, Hold, holding
 from shared.model import Login
 from shared.options import Tag
-from shared.plan import Plan
 from shared.rotation import Attempt, Rotation
 from shared.session import Session
 from shared.settings import SecretSettings, StrategyName, capability_missing
@@ -52,7 +51,7 @@ class Strategy(ABC):
         """
 
     def verify(self, rotation: Rotation, attempt: Attempt) -> None:
-        """Make sure, in testSecret, that the pending login works, with the rights it should have.
+        """Make sure, in testSecret, that the pending login works.
 
         Raises:
             LoginRefused: It does not.
@@ -67,14 +66,21 @@ class Strategy(ABC):
             AlreadyPromoted: A twin was faster.
         """
         with (
-            self._session_of(rotation, attempt) as session,
+            self.session_to_promote(rotation, attempt) as session,
             holding(session, rotation, attempt, self.follow(rotation, attempt, session)) as hold,
         ):
             hold.require_fence()
-            self.require_login(rotation, attempt.pending)
+            self.prove_again(hold)
             hold.promote()
 
-    def _session_of(self, rotation: Rotation, attempt: Attempt) -> Session:
+    def prove_again(self, hold: Hold) -> None:
+        """Make sure, under the lock, that what is about to be promoted still works.
+
+        A login from before the lock is no evidence: another delivery may have come in between.
+        """
+        self.require_login(hold.rotation, hold.attempt.pending)
+
+    def session_to_promote(self, rotation: Rotation, attempt: Attempt) -> Session:
         """Log in as the pending user, or as the administrator where that user may have no more.
 
         Or no lock, on an engine where only an administrator's session can take one.
@@ -94,13 +100,6 @@ class Strategy(ABC):
     def connect_administrator(self, rotation: Rotation, attempt: Attempt) -> Session:
         """Log in as the administrator, who must be none of the rotated users."""
         return self.databases.connect_administrator(rotation, attempt.pending, attempt.pair)
-
-    def probe(self, rotation: Rotation, current: Login, plan: Plan) -> None:
-        """Make sure, without any change, that a rotation would find what it needs."""
-        self.require_login(rotation, current)
-        if current.administrator_arn:
-            users = plan.users or (current.username,)
-            self.databases.connect_administrator(rotation, current, users).close()
 
     def follow(self, rotation: Rotation, attempt: Attempt, session: Session) -> Follow | None:
         """Return what brings an edited AWSCURRENT into force; None where it works all the same."""

@@ -647,14 +647,16 @@ def test_right_that_is_of_no_use_to_the_second_user(secret: RotatingSecret) -> N
     ("change", "cure"),
     [("CONNECTION LIMIT 3", "CONNECTION LIMIT 3"), ("NOLOGIN", "LOGIN")],
 )
-def test_rights_are_verified_in_test_secret(secret: RotatingSecret, change: str, cure: str) -> None:
-    """A right that gets lost between setSecret and testSecret stops the promotion."""
+def test_rights_are_compared_before_promotion(
+    secret: RotatingSecret, change: str, cure: str
+) -> None:
+    """A right that gets lost after setSecret, however late, stops the promotion."""
     server, first = secret.server, secret.username
     token = secret.prepare()
-    secret.step(token, "createSecret", "setSecret")
+    secret.step(token, "createSecret", "setSecret", "testSecret")
     server.execute(f"ALTER ROLE {first} {change}")
     with pytest.raises(RightsDiffer, match=f"{change.removesuffix(' 3')} of {first}"):
-        secret.step(token, "testSecret")
+        secret.step(token, "finishSecret")
     assert secret.username == first
     assert secret.label("AWSCURRENT") != token
     server.execute(f"ALTER ROLE {first} {cure}")
@@ -676,7 +678,7 @@ def test_user_that_was_dropped_is_named(secret: RotatingSecret, dropped: str) ->
     server.execute(f"DROP OWNED BY {gone}")
     server.execute(f"DROP ROLE {gone}")
     with pytest.raises((AccountMissing, LoginRefused)):
-        secret.step(token, "testSecret")
+        secret.step(token, "testSecret", "finishSecret")
 
 
 def test_first_user_that_was_dropped_while_idle(secret: RotatingSecret) -> None:

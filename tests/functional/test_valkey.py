@@ -441,7 +441,7 @@ def test_change_that_cannot_be_saved_is_undone(user: str, server: Server) -> Non
     with administrators(server) as session:
         session.lock(ARN, 5)
         session._saving = ("ACL", "SAVE", "nowhere")
-        with pytest.raises(StatementFailed, match="ACL SAVE"):
+        with pytest.raises(StatementFailed, match="EXEC"):
             session.change_password(user, NEW)
     assert server.logs_in(user, OLD)
     assert not server.logs_in(user, NEW)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from local.template import ROOT
 from shared.settings import StrategyName
-from tests.pages import diagrams, runbook
+from tests.pages import checks, diagrams, reference, runbook
 
 RUNBOOK = ROOT / "docs" / "when-a-rotation-fails.md"
 ROTATION = ROOT / "docs" / "how-a-rotation-works.md"
+REFERENCE = ROOT / "docs" / "rotator-reference.md"
+CHECKS = ROOT / "docs" / "checks.md"
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,12 @@ def _rotation(strategy: StrategyName, *, administrator: bool) -> Part:
 
 PARTS = [
     Part(RUNBOOK, "errors", runbook.chapters),
+    Part(CHECKS, "checks", checks.checks),
+    Part(CHECKS, "codes", checks.codes),
     _rotation(StrategyName.SINGLE_USER, administrator=False),
     _rotation(StrategyName.ALTERNATING_USERS, administrator=True),
     Part(ROTATION, "standings", diagrams.standings),
     Part(ROTATION, "verdicts", diagrams.verdicts),
     Part(ROTATION, "searches", diagrams.searches),
+    Part(REFERENCE, "reference", reference.chapters),
 ]

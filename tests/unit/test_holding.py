@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from uuid import uuid4
 
 import boto3
@@ -356,6 +357,20 @@ def test_current_that_cannot_be_followed(secret: Secret) -> None:
     secret.meet("follow app by hand", StatementFailed("no"))
     with (
         pytest.raises(StatementFailed),
+        holding(QuietSession(secret), secret.rotation(), attempt, following(secret)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("labels", [{Stage.PENDING}, {Stage.PENDING, "somebody's own"}])
+def test_reading_from_before_the_plan(secret: Secret, labels: set[str]) -> None:
+    """The attempt's plan was read before: an answer that does not have it yet is an old one."""
+    attempt = secret.begin()
+    found = secret.store.describe(secret.arn)
+    stages = {**found.stages, attempt.token: frozenset(labels)}
+    secret.store.old = [replace(found, stages=stages)]
+    with (
+        pytest.raises(BeginAgain),
         holding(QuietSession(secret), secret.rotation(), attempt, following(secret)),
     ):
         pass

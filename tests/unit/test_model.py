@@ -285,13 +285,11 @@ def test_login_of_a_managed_administrator() -> None:
 def test_login_at_another_address() -> None:
     """A reader's login differs in its address only, and is stored nowhere."""
     login = Login.parse(json.dumps(SECRET), where="x")
-    reader = login.at("reader.example.com", None)
-    assert (reader.host, reader.port, reader.password) == (
-        "reader.example.com",
-        None,
-        login.password,
-    )
-    assert reader.document == login.document
+    for port in (None, 6000):
+        reader = login.at("reader.example.com", port)
+        assert (reader.host, reader.port) == ("reader.example.com", port)
+        assert reader.password == login.password
+        assert reader.document == login.document
 
 
 def test_version_shows_no_value() -> None:
