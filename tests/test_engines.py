@@ -64,7 +64,7 @@ def test_every_function_is_measured(name: str) -> None:
     """One engine of each function that has single-user is measured beside its bare calls."""
     measured = {each.folder for each in measurements.ENGINES}
     folder = ENGINES[name].folder
-    assert folder in measured, f"{folder} lacks, in local/bench/recording.py and bare.py: its driver"
+    assert folder in measured, f"{folder} lacks, in local/bench/bare.py, recording.py: its driver"
 
 
 @every_engine
