@@ -19,7 +19,9 @@ from console.enable import enable
 from console.explain import codes, explain
 from console.fleet import Wanted, describe, select
 from console.outcome import CouldNotLook, Exit, Misused, Stop
+from console.posture.report import DAYS, report
 from console.recover import Choices, recover
+from console.rekey import rekey
 from console.rotate import PATIENCE_SECONDS, rotate
 from console.schedules import hours_of
 from console.screen import Screen
@@ -284,6 +286,56 @@ def disable_command(
         return disable(
             session.account, session.screen, secrets, back=back, dry_run=dry_run, yes=yes
         )
+
+    _run(work)
+
+
+@app.command("posture", epilog=EPILOG)
+def posture_command(
+    names: Names = None,
+    tags: Tags = None,
+    *,
+    every: Every = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="One row a secret, for auditors.")] = False,
+    days: Annotated[int, typer.Option(min=1, help="That a password may be old.")] = DAYS,
+    values: Annotated[
+        bool,
+        typer.Option("--values/--no-values", help="Read secrets' values for host and port alone."),
+    ] = True,
+) -> None:
+    """How well secrets, their keys, functions and databases are protected; changes nothing."""
+    wanted = Wanted(names or (), tags or (), every)
+
+    def work(session: Session) -> Exit:
+        secrets = select(session.account, wanted)
+        return report(
+            session.account,
+            session.screen,
+            secrets,
+            days=days,
+            as_csv=as_csv,
+            reads_values=values,
+        )
+
+    _run(work)
+
+
+@app.command("rekey", epilog=EPILOG)
+def rekey_command(
+    names: Names = None,
+    tags: Tags = None,
+    *,
+    key: Annotated[str, typer.Option("--key", metavar="ARN", help="The new KMS key.")],
+    yes: Yes = False,
+    patience: Annotated[
+        float, typer.Option(min=1, help="Seconds without news before a rotation is left to itself.")
+    ] = PATIENCE_SECONDS,
+) -> None:
+    """Put secrets under another KMS key, and rotate each once; may be run again at any time."""
+
+    def work(session: Session) -> Exit:
+        secrets = select(session.account, Wanted(names or (), tags or ()))
+        return rekey(session.account, session.screen, secrets, key, yes=yes, patience=patience)
 
     _run(work)
 

@@ -15,8 +15,10 @@ lock() {
     upgrade=()
     case $group in dev | mutants | "$only") ;; *) return 0 ;; esac
   fi
+  # The command's own requirements are the project's; all others are groups.
+  [ "$group" = console ] || set -- --group "$group" "$@"
   .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-    "${upgrade[@]}" --group "$group" "$@"
+    "${upgrade[@]}" "$@"
 }
 
 lock dev pyproject.toml --output-file requirements/dev.txt
