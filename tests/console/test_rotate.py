@@ -3,7 +3,7 @@
 import pytest
 
 from console.outcome import Exit
-from shared.errors import AccountLocked, Unreachable
+from shared.errors import AccountLocked, NoLoginWorks, Unreachable
 from tests.console.world import World
 
 
@@ -25,7 +25,7 @@ def test_a_failure_tells_cause_and_what_to_do(world: World) -> None:
     world.secret("app", password="not the one")
     said = world.run("rotate", "app")
     assert "  setSecret     NoLoginWorks  " in said.out
-    assert "\n    If it is the password: set it by hand and store it as AWSCURRENT" in said.out
+    assert f"\n    {NoLoginWorks.hint}" in said.out
     assert said.verdict == (
         "app: not rotated, NoLoginWorks; the attempt has ended. AWSCURRENT is as it was. "
         "Next: `rotation explain NoLoginWorks`, then `rotation recover app`"
