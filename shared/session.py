@@ -88,6 +88,9 @@ class Session(ABC):
     def close(self) -> None:
         """End the session and release its lock; never raises, and may be called again."""
 
+    def only_look(self) -> None:  # noqa: B027 (an engine whose server cannot refuse has nothing to do)
+        """Let the server refuse every change by this session from now on, where it can."""
+
     @abstractmethod
     def lock(self, name: str, seconds: float) -> Lock:
         """Take the server-wide (or database-wide) advisory lock ``name`` until the session ends.

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from local.template import ROOT
 from shared.settings import StrategyName
-from tests.pages import diagrams, reference, runbook
+from tests.pages import checks, diagrams, reference, runbook
 
 RUNBOOK = ROOT / "docs" / "when-a-rotation-fails.md"
 ROTATION = ROOT / "docs" / "how-a-rotation-works.md"
 REFERENCE = ROOT / "docs" / "rotator-reference.md"
+CHECKS = ROOT / "docs" / "checks.md"
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ def _rotation(strategy: StrategyName, *, administrator: bool) -> Part:
 
 PARTS = [
     Part(RUNBOOK, "errors", runbook.chapters),
+    Part(CHECKS, "checks", checks.checks),
+    Part(CHECKS, "codes", checks.codes),
     _rotation(StrategyName.SINGLE_USER, administrator=False),
     _rotation(StrategyName.ALTERNATING_USERS, administrator=True),
     Part(ROTATION, "standings", diagrams.standings),
