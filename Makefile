@@ -47,27 +47,32 @@ node-environment:
 	@local/setup-node.sh tests/deployment
 
 .PHONY: demo
-demo: setup ## watch PostgreSQL, MySQL and MariaDB passwords rotate on real servers
+demo: setup ## watch PostgreSQL, MySQL, MariaDB and Valkey passwords rotate on real servers
 	@$(PYTHON_HERE) -m local.demo
+
+# Each worker starts servers of its own; all would share one that you name: then `WORKERS=0`.
+WORKERS ?= auto
+PYTEST = -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadgroup
 
 .PHONY: test test-deploy test-sample test-matrix test-all coverage
 test: setup ## the tests, under eight minutes
-	@$(PYTHON_HERE) -m pytest -m "not matrix and not deploy"
+	@$(PYTHON_HERE) $(PYTEST) -m "not matrix and not deploy"
 
 test-deploy: setup build release-environment lambda-environment node-environment ## the built functions, the template and its policies
 	@$(PYTHON_HERE) -m pytest -m deploy
 
 test-sample: setup ## the engines, versions and strategies that `make test` leaves out
-	@$(PYTHON_HERE) -m pytest -m "matrix and not deploy"
+	@$(PYTHON_HERE) $(PYTEST) -m "matrix and not deploy"
 
 test-matrix: setup ## every crash and every pause, for hours; writes docs/failure-modes.md
 	@$(PYTHON_HERE) -m tests.kit.failure_modes --write
 
 test-all: setup build release-environment lambda-environment node-environment ## every test; test-matrix measures besides
-	@$(PYTHON_HERE) -m pytest
+	@$(PYTHON_HERE) $(PYTEST) -m "not deploy"
+	@$(PYTHON_HERE) -m pytest -m deploy
 
 coverage: setup ## the tests once more, with a report of what they do not reach
-	@$(PYTHON_HERE) -m coverage run -m pytest -m "not matrix and not deploy"
+	@$(PYTHON_HERE) -m coverage run $(PYTEST) -m "not matrix and not deploy"
 	@$(PYTHON_HERE) -m coverage combine --quiet
 	@$(PYTHON_HERE) -m coverage report --show-missing --skip-covered
 

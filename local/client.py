@@ -38,6 +38,7 @@ DRIVERS: Mapping[str, type[clients.Client]] = {
     "postgres": clients.PostgresClient,
     "mysql": clients.MySQLClient,
     "mariadb": clients.MariaDBClient,
+    "valkey": clients.ValkeyClient,
 }
 """By the secret's `engine`."""
 

@@ -71,6 +71,14 @@ class Databases:
                     raise
                 rotation.deadline.pause(PATIENCE_PAUSE_SECONDS)
 
+    def administrator(self, rotation: Rotation, login: Login, rotated: Iterable[str]) -> Login:
+        """Return the login of the administrator that ``login`` names, without logging in.
+
+        Raises:
+            RotationError: As :meth:`shared.administrators.Administrators.login_for` says.
+        """
+        return rotation.learn(self._administrators.login_for(login, rotation.secret_id, rotated))
+
     def connect_administrator(
         self, rotation: Rotation, login: Login, rotated: Iterable[str] | None = None
     ) -> Session:
@@ -85,7 +93,7 @@ class Databases:
             LoginRefused: With a hint that says whose login it was.
         """
         users = (login.username,) if rotated is None else rotated
-        found = rotation.learn(self._administrators.login_for(login, rotation.secret_id, users))
+        found = self.administrator(rotation, login, users)
         try:
             return self.open(rotation, found)
         except LoginRefused as refused:

@@ -7,6 +7,9 @@
      ├─ BadSetting                  an environment variable of the function, or a tag of the secret
      ├─ NotRotatable                the secret may not be rotated, or not by this function
      │   ├─ ManagedSecret           another service owns it
+     │   ├─ PartnerSecret           it is of a type that Secrets Manager rotates itself
+     │   ├─ ReplicaSecret           its primary is in another Region
+     │   ├─ AnotherFunction         rotates it
      │   ├─ RotationNotEnabled
      │   ├─ UnknownVersion          the token is no version of the secret
      │   ├─ VersionNotPending       the version was abandoned, or never started
@@ -14,6 +17,7 @@
      │   ├─ ForeignPending          AWSPENDING holds a value that this framework did not write
      │   ├─ WrongEngine             the secret is for another engine's function
      │   └─ BadSecret               the secret's value: not JSON, a field missing or of a wrong kind
+     │       └─ RdsProxy            its `host` is a proxy, not the database
      ├─ ServiceFailed               Secrets Manager, RDS or KMS answered with an error
      │   ├─ AccessDenied
      │   ├─ Throttled
@@ -38,14 +42,16 @@
          ├─ NoLoginWorks            ProofFailed            ReaderBehind   ReplicaBehind
          ├─ RightsDiffer            NotOurUser   CurrentChanged   NameTooLong   IdleUserInUse
          ├─ CapabilityMissing       StrategyNeedsAdministrator
+         │   └─ Pooler              answers in place of the database
          └─ AdministratorUnproven   AdministratorIsUser
 
 A message never holds a password: drivers' texts are scrubbed before they are put in (see
 :mod:`shared.redaction`).
 """
 
+import hashlib
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class Remedy(StrEnum):
@@ -118,6 +124,27 @@ class ManagedSecret(NotRotatable):
     hint = "Leave its rotation to the owning service; it can still be read as an administrator."
 
 
+class PartnerSecret(NotRotatable):
+    """The secret is of a partner's type, which Secrets Manager rotates itself."""
+
+    hint = "Leave its rotation to Secrets Manager: no function is needed."
+
+
+class ReplicaSecret(NotRotatable):
+    """The secret is a replica: Secrets Manager copies its primary of another Region to it."""
+
+    hint = "Rotate the primary, in the Region named above."
+
+
+class AnotherFunction(NotRotatable):
+    """The secret is attached to another rotation function."""
+
+    hint = (
+        "Attach this one: `aws secretsmanager rotate-secret --secret-id <ARN> "
+        "--rotation-lambda-arn <function's ARN> --no-rotate-immediately`."
+    )
+
+
 class RotationNotEnabled(NotRotatable):
     """The secret has no rotation configured."""
 
@@ -168,6 +195,16 @@ class BadSecret(NotRotatable):
     hint = (
         "Correct that field with `aws secretsmanager put-secret-value --secret-id <ARN> "
         "--secret-string file://value.json`."
+    )
+
+
+class RdsProxy(BadSecret):
+    """The secret's `host` is an RDS Proxy, which logs clients in by passwords of its own."""
+
+    hint = (
+        "Store the own endpoint of the instance or cluster as `host`: `aws secretsmanager "
+        "put-secret-value --secret-id <ARN> --secret-string file://value.json`; let applications "
+        "take the proxy's name from elsewhere."
     )
 
 
@@ -404,8 +441,8 @@ class NoLoginWorks(CannotRotate):
 
     remedy = Remedy.LOCKED_OUT
     hint = (
-        "Set the password by hand and store it as AWSCURRENT, or name an administrator in the "
-        "secret's `masterarn`, who resets it at the next rotation."
+        "If it is the password: set it by hand and store it as AWSCURRENT, or name an "
+        "administrator in the secret's `masterarn`, who resets it at the next rotation."
     )
 
 
@@ -475,13 +512,31 @@ class CurrentChanged(CannotRotate):
 class NameTooLong(CannotRotate):
     """The second user's name is longer than the engine allows."""
 
-    hint = "Choose a shorter name with the tag rotation:second-user."
+    hint = (
+        "Choose a shorter name: `aws secretsmanager tag-resource --secret-id <ARN> --tags "
+        "Key=rotation:second-user,Value=<name>`."
+    )
+
+    @classmethod
+    def of(cls, name: str, length: int, longest: int) -> Self:
+        """Return the error for a name of ``length`` where ``longest`` is allowed, with another."""
+        shorter = f"second_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        return cls(
+            f"The name {name} of the second user has a length of {length}; {longest} are allowed.",
+            hint=cls.hint.replace("<name>", shorter),
+        )
 
 
 class CapabilityMissing(CannotRotate):
     """The engine or its version cannot do what the strategy needs."""
 
     hint = "Choose another strategy with the tag rotation:strategy."
+
+
+class Pooler(CapabilityMissing):
+    """A connection pooler answers in place of the database: a lock taken there does not hold."""
+
+    hint = "Let `host` and `port` in the secret name the database itself, not the pooler."
 
 
 class StrategyNeedsAdministrator(CannotRotate):

@@ -8,7 +8,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self, TypeGuard
 
-from shared.errors import BadEvent, BadSecret, ReplicaBehind
+from shared.errors import (
+    BadEvent,
+    BadSecret,
+    ManagedSecret,
+    PartnerSecret,
+    RdsProxy,
+    ReplicaBehind,
+    ReplicaSecret,
+    RotationNotEnabled,
+)
 from shared.hosts import ends_with_port, is_host, is_rds_proxy
 
 MAX_PORT = 65_535
@@ -178,11 +187,11 @@ class Login:
         """Make sure that the login goes to the database itself.
 
         Raises:
-            BadSecret: ``host`` is an RDS Proxy, through which nothing about the database is proven.
+            RdsProxy: ``host`` is an RDS Proxy, through which nothing about the database is proven.
         """
         if is_rds_proxy(self.host):
             msg = f"Field `host` of {where} is an RDS Proxy, which keeps passwords of its own."
-            raise BadSecret(msg, hint=PROXY_HINT)
+            raise RdsProxy(msg)
 
     def to_json(self) -> str:
         """Return the JSON text to store: every key in its place, non-ASCII characters as they are.
@@ -198,11 +207,6 @@ class Login:
         return text
 
 
-PROXY_HINT = (
-    "Store the own endpoint of the instance or cluster as `host`: `aws secretsmanager "
-    "put-secret-value --secret-id <ARN> --secret-string file://value.json`; let applications take "
-    "the proxy's name from elsewhere."
-)
 OBJECT_HINT = (
     "Store a JSON object with `host`, `username` and `password`: `aws secretsmanager "
     "put-secret-value --secret-id <ARN> --secret-string file://value.json`."
@@ -328,6 +332,9 @@ class Description:
         owning_service: Name of the service that manages the secret, None for an ordinary one.
         window_seconds: How long the schedule's window is open; None for the service's default.
         replication: Region of each replica to its status: InSync, InProgress or Failed.
+        primary_region: Where the secret is written, if it has replicas or is one.
+        partner: The partner whose type the secret is of; None for an ordinary one.
+        function_arn: The rotation function that is attached, None for none.
     """
 
     arn: str
@@ -337,10 +344,30 @@ class Description:
     owning_service: str | None
     window_seconds: int | None = None
     replication: Mapping[str, str] = field(default_factory=dict)
+    primary_region: str | None = None
+    partner: str | None = None
+    function_arn: str | None = None
 
     def holder(self, label: str) -> str | None:
         """Return the id of the version that has ``label``, None when no version has it."""
         return next((v for v, labels in self.stages.items() if label in labels), None)
+
+
+def require_rotatable(description: Description) -> None:
+    """Refuse secrets that are rotated by somebody else, or that nobody asked to rotate.
+
+    Raises:
+        ManagedSecret, PartnerSecret, ReplicaSecret, RotationNotEnabled: As their names say.
+    """
+    arn = description.arn
+    if description.owning_service:
+        raise ManagedSecret(f"Secret {arn} is managed by {description.owning_service}.")
+    if description.partner:
+        raise PartnerSecret(f"Secret {arn} is of the type {description.partner}.")
+    if (primary := description.primary_region) and f":{primary}:" not in arn:
+        raise ReplicaSecret(f"Secret {arn} is a replica of the one in {primary}.")
+    if not description.rotation_enabled:
+        raise RotationNotEnabled(f"Rotation is not enabled for secret {arn}.")
 
 
 def replicas_behind(description: Description) -> list[str]:

@@ -1,15 +1,20 @@
-"""What drivers lack: a name is resolved in bounded time, and silence has an end."""
+"""What drivers lack: a name resolved and a socket opened in bounded time, and an end of silence."""
 
 import contextlib
+import errno
 import os
 import queue
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from shared.errors import NameNotResolved
+from shared.errors import NameNotResolved, Unreachable
+
+REACHING_SECONDS = 10.0
+"""Longest wait for DNS; and for all addresses of a host but the last one together."""
 
 
 def resolve(host: str, port: int, seconds: float) -> list[tuple[Any, ...]]:
@@ -37,6 +42,45 @@ def resolve(host: str, port: int, seconds: float) -> list[tuple[Any, ...]]:
     if not addresses:
         raise NameNotResolved(f"The host name {host} cannot be resolved.")
     return addresses
+
+
+def open_socket(host: str, port: int, seconds: float) -> socket.socket:
+    """Connect to the first address of the host that answers.
+
+    Those before the last have a share of the time each, so that a silent one leaves some to the
+    others; the last has what is left.
+
+    Raises:
+        NameNotResolved: DNS does not know the host, or gave no answer in time.
+        Unreachable: No address answered in time.
+    """
+    end = time.monotonic() + seconds
+    reaching = min(seconds, REACHING_SECONDS)
+    addresses = resolve(host, port, reaching)
+    share, reason = reaching / len(addresses), ""
+    for place, (family, kind, protocol, _, address) in enumerate(addresses, start=1):
+        left = end - time.monotonic()
+        attempt = socket.socket(family, kind, protocol)
+        attempt.settimeout(max(0.001, left if place == len(addresses) else min(share, left)))
+        try:
+            attempt.connect(address)
+        except OSError as failure:
+            attempt.close()
+            reason = why_not(failure)
+            continue
+        attempt.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return attempt
+    raise Unreachable(f"No server could be reached at {host}:{port}: {reason}.")
+
+
+def why_not(failure: OSError) -> str:
+    """Say in a few words why a connection was not made, or broke."""
+    if isinstance(failure, TimeoutError):
+        return "no answer in time"
+    if isinstance(failure, ConnectionRefusedError):
+        return "the port is closed"
+    return errno.errorcode.get(failure.errno or 0, type(failure).__name__)
 
 
 @contextmanager

@@ -23,22 +23,20 @@ from shared.deadline import Deadline
 from shared.engine import Engine
 from shared.errors import (
     LockTimeout,
-    ManagedSecret,
     NameTooLong,
     RotationError,
-    RotationNotEnabled,
     ServiceFailed,
     ValueNotReadable,
     WrongEngine,
 )
 from shared.lifecycle import ACTIONS, Action, Standing, standing
 from shared.model import (
-    Description,
     Login,
     Step,
     Version,
     replicas_behind,
     require_replicas_in_sync,
+    require_rotatable,
 )
 from shared.passwords import Profile
 from shared.plan import Plan
@@ -88,11 +86,15 @@ class Rotator(ABC):
         self.settings = settings
         self.trust = trust
         administrators = Administrators(store, rds, self.default_port())
-        self._databases = Databases(self.connect, administrators, self.default_port())
+        self.databases = Databases(self.connect, administrators, self.default_port())
 
     @abstractmethod
     def connect(self, login: Login, deadline: Deadline) -> Session:
         """Log in over verified TLS.
+
+        Called with right and with wrong passwords: once for each that the search tries, once for
+        the session that changes something, and once more to prove each login. Nothing is remembered
+        from one call to the next.
 
         Args:
             login: Where and as whom; ``login.tls`` is False only where the secret asks for
@@ -119,11 +121,7 @@ class Rotator(ABC):
         """Raise NameTooLong when the engine does not allow so long a user name."""
         length = cls.name_length(username)
         if length > cls.longest_name:
-            msg = (
-                f"The name {username} of the second user has a length of {length}; the engine "
-                f"allows {cls.longest_name}."
-            )
-            raise NameTooLong(msg)
+            raise NameTooLong.of(username, length, cls.longest_name)
 
     def run(self, rotation: Rotation) -> Action:
         """Carry out one step.
@@ -138,7 +136,7 @@ class Rotator(ABC):
         try:
             return self._run(rotation)
         except RotationError as error:
-            conclude(error, rotation, self._databases)
+            conclude(error, rotation, self.databases)
             raise
 
     def _run(self, rotation: Rotation) -> Action:
@@ -183,7 +181,7 @@ class Rotator(ABC):
 
     def _plan(self, rotation: Rotation, reading: Reading, current: Version, login: Login) -> Plan:
         """Decide, and make sure of what can be known without the database."""
-        engines = self._engines_of(login, rotation)
+        engines = self.engines_of(login, rotation)
         login.require_own_address(f"AWSCURRENT of secret {rotation.secret_id}")
         description = reading.description
         wanted = SecretSettings.of(description, self.settings)
@@ -213,7 +211,7 @@ class Rotator(ABC):
             msg = f"The value of version {rotation.token} cannot be read yet."
             raise ValueNotReadable(msg)
         attempt = self._attempt(rotation, version, plan)
-        self._engines_of(attempt.pending, rotation)
+        self.engines_of(attempt.pending, rotation)
         strategy = self._strategy(rotation, plan.strategy)
         acts: Mapping[Action, Callable[[Rotation, Attempt], None]] = {
             Action.APPLY: strategy.apply,
@@ -232,19 +230,21 @@ class Rotator(ABC):
 
     def _probe(self, rotation: Rotation) -> None:
         """Make sure, without any change, that a rotation would find what it needs."""
-        reading = rotation.read()
-        require_rotatable(reading.description)
-        current = rotation.current_version()
-        login = rotation.login_of(current, "AWSCURRENT")
-        plan = self._plan(rotation, reading, current, login)
-        self._strategy(rotation, plan.strategy).probe(rotation, login, plan)
+        # Not at the top: a rotation itself neither loads it nor needs it.
+        from shared.examination import probe  # noqa: PLC0415
+
+        probe(self, rotation)
 
     def _strategy(self, rotation: Rotation, name: StrategyName) -> Strategy:
         rotation.facts.strategy = name
-        return STRATEGIES[name](self._databases)
+        return STRATEGIES[name](self.databases)
 
-    def _engines_of(self, login: Login, rotation: Rotation) -> list[Engine]:
-        """Return the engine that a secret names; all of the function's where it names none."""
+    def engines_of(self, login: Login, rotation: Rotation) -> list[Engine]:
+        """Return the engine that a secret names; all of the function's where it names none.
+
+        Raises:
+            WrongEngine: It names another.
+        """
         found = [each for each in self.engines if login.engine in ("", None, *each.names)]
         if not found:
             names = ", ".join(sorted(name for each in self.engines for name in each.names))
@@ -264,17 +264,3 @@ def _decided(rotation: Rotation, where: Standing) -> Action:
         return decided
     msg = f"{event.step} of version {event.token} of {event.secret_id}: {REASONS[where]}."
     raise decided(msg)
-
-
-def require_rotatable(description: Description) -> None:
-    """Refuse secrets that another service owns, or that nobody asked to rotate.
-
-    Raises:
-        ManagedSecret, RotationNotEnabled: As their names say.
-    """
-    if description.owning_service:
-        msg = f"Secret {description.arn} is managed by {description.owning_service}."
-        raise ManagedSecret(msg)
-    if not description.rotation_enabled:
-        msg = f"Rotation is not enabled for secret {description.arn}."
-        raise RotationNotEnabled(msg)

@@ -4,6 +4,7 @@ This is the boundary: nothing leaves the function that has not passed the redact
 line nor the exception that Lambda reports.
 """
 
+import json
 import os
 import time
 import traceback
@@ -21,7 +22,7 @@ from botocore.session import get_session
 from shared.deadline import Deadline
 from shared.errors import BadSetting, RotationError
 from shared.lifecycle import Action, Source
-from shared.model import RotationEvent
+from shared.model import RotationEvent, Step
 from shared.options import Variable
 from shared.redaction import Redactor
 from shared.rotation import Facts, Rotation
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 METRICS_NAMESPACE = "SecretRotation"
 SERVICE = "rotation"
 
+EXAMINE = "Examine"
+"""The only field of an event that asks for an examination: the secret's ARN."""
+
 HEALTHY = Source.CURRENT.name
 """With which password a rotation logs in when nothing has to be recovered."""
 
@@ -64,6 +68,9 @@ CLIENT_CONFIG = Config(
     user_agent_extra="secret-rotation",
 )
 
+NO_VERSION = "-"
+"""Stands for the token where nothing is rotated: no version's id is so short."""
+
 _redactor: ContextVar[Redactor] = ContextVar("redactor")
 
 
@@ -83,7 +90,7 @@ class RedactingFormatter(LambdaPowertoolsFormatter):
 
 def handler_for(
     rotator: type[Rotator], environment: Mapping[str, str] = os.environ
-) -> "Callable[[Mapping[str, Any], LambdaContext], None]":
+) -> "Callable[[Mapping[str, Any], LambdaContext], dict[str, Any] | None]":
     """Return the Lambda handler that rotates with ``rotator``.
 
     Args:
@@ -92,16 +99,21 @@ def handler_for(
 
     Returns:
         A handler that returns None, or raises a :class:`~shared.errors.RotationError` (or
-        UnexpectedError) whose text holds no password.
+        UnexpectedError) whose text holds no password. To ``{"Examine": "<ARN>"}`` it answers what
+        :mod:`shared.examination.finding` describes, and raises nothing.
     """
     logger = Logger(service=SERVICE, logger_formatter=RedactingFormatter())
     clients = Clients(environment)
 
-    def handler(event: Mapping[str, Any], context: "LambdaContext") -> None:
+    def handler(event: Mapping[str, Any], context: "LambdaContext") -> dict[str, Any] | None:
         invocation = _Invocation(rotator, environment, clients, logger)
         reset = _redactor.set(invocation.redactor)
         try:
+            examined = _examined(event)
+            if examined is not None:
+                return invocation.examine(examined, context)
             invocation.run(event, context)
+            return None
         finally:
             logger.clear_state()
             _redactor.reset(reset)
@@ -170,15 +182,32 @@ class _Invocation:
         # Raised here, where no other exception hangs on it as its context.
         raise reported
 
+    def examine(self, secret: str, context: "LambdaContext") -> dict[str, Any]:
+        """Return what a rotation of the secret would need, and lacks."""
+        # Not at the top: a rotation itself neither loads it nor needs it.
+        from shared.examination import answer  # noqa: PLC0415
+
+        def prepare() -> tuple[Rotator, Rotation]:
+            return self._prepare(RotationEvent(Step.TEST, secret, NO_VERSION), context)
+
+        examination = answer(prepare, secret, getattr(context, "invoked_function_arn", None))
+        self._logger.append_keys(secret=secret)
+        self._logger.info("examined", failures=[each.code for each in examination.failures])
+        told: dict[str, Any] = json.loads(self.redactor.scrub(json.dumps(examination.to_dict())))
+        return told
+
     def _rotate(self, event: RotationEvent, context: "LambdaContext") -> Action:
+        rotator, rotation = self._prepare(event, context)
+        self._facts = rotation.facts
+        return rotator.run(rotation)
+
+    def _prepare(self, event: RotationEvent, context: "LambdaContext") -> tuple[Rotator, Rotation]:
         deadline = Deadline(context.get_remaining_time_in_millis() / 1000)
         settings = Settings.from_environment(self._environment, self._rotator.profile)
         store = SecretStore(self._clients.secretsmanager())
         trust = _trust(settings.ca_file)
         rotator = self._rotator(store, settings, trust, self._clients.rds)
-        rotation = Rotation(event, store, settings, deadline, self.redactor)
-        self._facts = rotation.facts
-        return rotator.run(rotation)
+        return rotator, Rotation(event, store, settings, deadline, self.redactor)
 
     def _succeeded(self, action: Action) -> None:
         if self._facts.plaintext:
@@ -230,6 +259,11 @@ class _Invocation:
         for name, value in dimensions.items():
             metrics.add_dimension(name=name, value=value)
         metrics.flush_metrics()
+
+
+def _examined(raw: object) -> str | None:
+    """Return the secret that is to be examined; None where a step is to be carried out."""
+    return str(raw[EXAMINE]) if isinstance(raw, Mapping) and EXAMINE in raw else None
 
 
 @cache

@@ -102,6 +102,9 @@ class SecretStore:
                 for each in answer.get("ReplicationStatus", [])
             },
             window_seconds=_window(answer.get("RotationRules", {}).get("Duration", "")),
+            primary_region=answer.get("PrimaryRegion"),
+            partner=answer.get("Type"),
+            function_arn=answer.get("RotationLambdaARN"),
         )
 
     def current(self, secret_id: str) -> Version:

@@ -7,13 +7,16 @@ is verified, or the secret says ``"ssl": false`` and it is plaintext, which is w
 import ssl
 from pathlib import Path
 
-from shared.errors import BadSetting
+from shared.errors import BadSetting, CertificateUntrusted, HostNameMismatch, TlsFailed
 from shared.hosts import rds_region
 
 RDS_AND_AMAZON_ROOTS = Path(__file__).parent / "certs" / "bundle.pem"
 """The CAs of RDS in the Regions that ``certs/README.md`` lists, with their provenance, and Amazon's
 public roots, which sign RDS Proxy's certificates. GovCloud, China and the newest Regions are not
 among them."""
+
+WRONG_NAME = frozenset({62, 64})
+"""X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL."""
 
 PEM_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 
@@ -88,3 +91,19 @@ class Trust:
                 raise BadSetting(msg) from None
             self._contexts[file] = context
         return self._contexts[file]
+
+
+def tls_error(failure: ssl.SSLError, circumstances: str) -> TlsFailed:
+    """Return the error for a handshake that failed in Python's :mod:`ssl`.
+
+    Args:
+        failure: As it was raised.
+        circumstances: What was being done, to whom and where.
+    """
+    if isinstance(failure, ssl.SSLCertVerificationError):
+        # OpenSSL's reason is a fixed sentence; the names are the certificate's and the secret's.
+        reason = failure.verify_message
+        if failure.verify_code in WRONG_NAME:
+            return HostNameMismatch(f"{circumstances}: {reason}")
+        return CertificateUntrusted(f"{circumstances}: {reason}.")
+    return TlsFailed(f"{circumstances}: the TLS handshake failed ({failure.reason}).")

@@ -2,18 +2,27 @@
 
 import signal
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 
 from shared import databases
 
+pytest_plugins = ["tests.kit.plugin"]
 
-def pytest_configure() -> None:
+
+def pytest_configure(config: pytest.Config) -> None:
     """Listen to SIGINT, and so let the programs that tests start do.
 
     A shell lets what it runs in the background ignore it, and that would be passed on to them.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if config.getoption("numprocesses"):
+        # What hands tests to workers collects none, and would not see who has notes at the end.
+        for folder in ("conformance", "histories"):
+            conftest = import_module(f"tests.{folder}.conftest")
+            if not config.pluginmanager.is_registered(conftest):
+                config.pluginmanager.register(conftest)
 
 
 @pytest.fixture(scope="session", autouse=True)

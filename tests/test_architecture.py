@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from local.engines import ENGINES
+
 ROOT = Path(__file__).parent.parent
 LONGEST_FUNCTION = 70
 
@@ -15,7 +17,7 @@ PRODUCT = [*SHARED, *ROTATORS]
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 EVERYTHING = sorted(
     path
-    for folder in ("shared", "rotators", "local", "probes", "tests")
+    for folder in ("console", "shared", "rotators", "local", "probes", "tests")
     for path in (ROOT / folder).rglob("*.py")
 )
 
@@ -26,7 +28,7 @@ ORDER = [
     {"model", "deadline", "redaction", "passwords", "tls", "network"},
     {"settings", "store", "lifecycle"},
     {"engine"},
-    {"session"},
+    {"session", "dialling"},
     {"plan", "administrators"},
     {"reading"},
     {"rotation"},
@@ -34,11 +36,18 @@ ORDER = [
     {"attempts", "strategies.search", "strategies.strategy"},
     {"strategies.single_user", "strategies.alternating_users", "strategies.dual_password"},
     {"strategies"},
+    {"examination.finding"},
+    {"examination.code"},
+    {"examination.posture"},
+    {"examination.outside"},
+    {"examination.registry", "examination.check"},
+    {"examination.checks", "examination.certificate"},
+    {"examination"},
     {"rotator"},
     {"runtime"},
 ]
 
-DRIVERS = {"postgres": {"psycopg"}, "mysql": {"pymysql"}}
+DRIVERS = {declared.folder: {declared.engine.driver} for declared in ENGINES.values()}
 SDK = {"boto3", "botocore", "aws_lambda_powertools"}
 USES_SDK = {"store": {"botocore"}, "administrators": {"botocore"}, "runtime": SDK}
 
@@ -119,7 +128,10 @@ def test_rotators_know_the_core_and_their_driver(path: Path) -> None:
 
 
 def test_modules_import_at_their_top() -> None:
-    """What a function carries is imported when it starts; a driver when it logs in, not later."""
+    """What a function carries is imported when it starts; a driver when it logs in, not later.
+
+    But for the examination, which no rotation needs.
+    """
     late = {
         (name(path), function.name)
         for path in PRODUCT
@@ -127,7 +139,8 @@ def test_modules_import_at_their_top() -> None:
         if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
     }
     folders = {path.parent.name for path in ROTATORS} - {"rotators"}
-    assert late == {(f"rotators/{folder}/rotator.py", "connect") for folder in folders}
+    examining = {("shared/rotator.py", "_probe"), ("shared/runtime.py", "examine")}
+    assert late == {(f"rotators/{each}/rotator.py", "connect") for each in folders} | examining
 
 
 def test_functions_share_no_package() -> None:

@@ -33,6 +33,8 @@ OWN_COMMANDS = {
     ("cloudformation", "deploy"): {"template-file", "stack-name", "parameter-overrides"},
 }
 """Commands that the CLI adds to the services' operations, with their options."""
+SERVICES = {"s3api": "s3"}
+"""What the CLI calls otherwise than botocore."""
 GLOBAL_OPTIONS = {"query", "output", "region", "cli-binary-format"}
 SEQUENCE_LINE = re.compile(
     r"sequenceDiagram|    participant [A-Z] as [\w ]+|    ([A-Z])->>([A-Z]): [^;#:\n]+"
@@ -201,7 +203,7 @@ def lacks(command: list[str]) -> list[str]:
     if (service, operation) in OWN_COMMANDS:
         return [f"--{each}?" for each in given - OWN_COMMANDS[service, operation]]
     try:
-        model = botocore.session.get_session().get_service_model(service)
+        model = botocore.session.get_session().get_service_model(SERVICES.get(service, service))
     except UnknownServiceError:
         return [f"no service {service}"]
     names = {xform_name(name, "-"): name for name in model.operation_names}

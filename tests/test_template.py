@@ -3,13 +3,14 @@
 import importlib
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
+from local.engines import ENGINES, FUNCTIONS
 from local.interpreter import RUNTIME
-from local.lambda_runtime.scratch import FUNCTIONS
 from local.template import ROOT, Function, Template, functions, load
 from shared.errors import Remedy
 from shared.model import Step
@@ -72,22 +73,100 @@ def test_a_rotator_brings_its_requirements(function: Function) -> None:
     assert "--hash=sha256:" in requirements
 
 
-TWINS = {"Postgres": "Mysql", "postgres": "mysql", "PostgreSQL": "MySQL"}
+@dataclass(frozen=True)
+class Named:
+    """How the template names what is made for one function.
+
+    Attributes:
+        prefix: Of the logical ids, such as ``Postgres``.
+        folder: Of the code, and the value of administrators' tag.
+        title: Of the engine that was declared first.
+    """
+
+    prefix: str
+    folder: str
+    title: str
+
+    def instead_of(self, other: "Named", text: str) -> str:
+        """Return what stands there for ``other`` as it should stand for this function."""
+        for theirs, mine in (
+            (other.prefix, self.prefix),
+            (other.folder, self.folder),
+            (other.title, self.title),
+        ):
+            text = text.replace(theirs, mine)
+        return text
 
 
-@pytest.mark.parametrize("name", [name for name in RESOURCES if name.startswith("Postgres")])
-def test_what_one_engine_has_the_other_has(name: str) -> None:
-    """All that is made for an engine's function is the same for both, names aside."""
-    mine = json.dumps(RESOURCES[name])
-    for one, other in TWINS.items():
-        mine = mine.replace(one, other)
-    expected = json.loads(mine)
-    twin = RESOURCES[name.replace("Postgres", "Mysql")]
-    if name == "PostgresRotator":  # says which databases it is for
-        expected["Properties"].pop("Description")
-        twin = twin | {"Properties": {**twin["Properties"]}}
-        twin["Properties"].pop("Description")
-    assert twin == expected
+NAMED = {
+    each.engine.function: Named(
+        each.engine.function.removesuffix("Rotator"), each.folder, each.engine.title
+    )
+    for each in [*ENGINES.values()][::-1]
+}
+MODEL = NAMED["PostgresRotator"]
+"""Whose resources and outputs the others' have to equal, names aside."""
+PARTS = sorted(name for name in RESOURCES if name.startswith(MODEL.prefix))
+OUTPUTS: dict[str, Any] = TEMPLATE["Outputs"]
+
+
+def without_description(part: Template) -> Template:
+    """Return a part of the template without the text that says which databases it is for."""
+    properties = part.get("Properties", part)
+    kept = {key: value for key, value in properties.items() if key != "Description"}
+    return part | {"Properties": kept} if "Properties" in part else kept
+
+
+@pytest.mark.parametrize("function", sorted(NAMED))
+def test_every_declared_engine_has_its_function(function: str) -> None:
+    """What an engine declares is in the template, made of its folder."""
+    assert function in ROTATORS, f"template.yaml has no function {function}: copy {MODEL.prefix}*"
+    assert ROTATORS[function].folder == f"rotators/{NAMED[function].folder}/"
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("function", sorted(NAMED))
+def test_what_one_function_has_every_other_has(function: str, part: str) -> None:
+    """All that is made for a function is the same for each, names aside."""
+    named = NAMED[function]
+    name = named.instead_of(MODEL, part)
+    assert name in RESOURCES, f"template.yaml has no {name} for {function}: copy {part}"
+    expected = json.loads(named.instead_of(MODEL, json.dumps(RESOURCES[part])))
+    mine = RESOURCES[name]
+    if mine["Type"] == "AWS::Serverless::Function":
+        expected, mine = without_description(expected), without_description(mine)
+    assert mine == expected
+
+
+@pytest.mark.parametrize("output", sorted(each for each in OUTPUTS if MODEL.prefix in each))
+@pytest.mark.parametrize("function", sorted(NAMED))
+def test_every_function_has_its_outputs(function: str, output: str) -> None:
+    """Whoever attaches secrets finds each function's ARN and role among the outputs."""
+    named = NAMED[function]
+    name = named.instead_of(MODEL, output)
+    assert name in OUTPUTS, f"template.yaml has no output {name}: copy {output}"
+    expected = json.loads(named.instead_of(MODEL, json.dumps(OUTPUTS[output])))
+    assert without_description(OUTPUTS[name]) == without_description(expected)
+
+
+@pytest.mark.parametrize("function", sorted(NAMED))
+def test_every_function_is_watched(function: str) -> None:
+    """The hourly check, the dashboard's graph of durations and its list of errors have each."""
+    prefix = NAMED[function].prefix
+    watch = json.dumps(RESOURCES["Watch"]["Properties"]["Environment"])
+    assert function in watch, f"template.yaml: {function} is not in Watch's WATCHED_FUNCTIONS"
+    dashboard = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    for text in (f"${{{function}}}", f"${{{prefix}Logs}}"):
+        assert text in dashboard, f"template.yaml: {text} is not on the dashboard"
+
+
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_every_engine_is_in_the_readme(name: str) -> None:
+    """The page that people read first names each engine, and its page."""
+    declared = ENGINES[name]
+    readme = (ROOT / "README.md").read_text()
+    for text in (declared.engine.title, f"rotators/{declared.folder}/README.md"):
+        assert text in readme, f"README.md does not name {text}: add it to the table of engines"
 
 
 def test_every_setting_that_the_code_reads_is_a_parameter() -> None:
@@ -113,9 +192,10 @@ def test_the_runtime_is_the_one_that_artefacts_are_proven_with() -> None:
 def test_there_is_an_event_for_every_step_of_every_engine() -> None:
     """`make invoke` and `sam local invoke` find an event whichever step is looked at."""
     names = {re.sub(r"(?<!^)(?=[A-Z])", "-", step).lower() for step in Step} | {"attach"}
-    assert {path.stem for path in EVENTS} == {
-        f"{engine}-{name}" for engine in FUNCTIONS for name in names
-    }
+    wanted = {f"{engine}-{name}" for engine in FUNCTIONS for name in names}
+    found = {path.stem for path in EVENTS}
+    assert wanted <= found, f"events/ lacks {sorted(wanted - found)}: copy those of another engine"
+    assert found <= wanted, f"events/ has {sorted(found - wanted)}, of no engine"
 
 
 @pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)
@@ -282,4 +362,4 @@ def test_everything_at_rest_has_the_key(stack: Stack) -> None:
         for resource in stack.resources.values()
         if resource["Type"] in kinds
     ]
-    assert used == [key] * 4
+    assert used == [key] * (len(functions(TEMPLATE)) + 1)  # each function's log group, the topic

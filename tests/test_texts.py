@@ -23,6 +23,11 @@ HEALTHY = {
         "aws secretsmanager rotate-secret --secret-id <ARN> # AWSPENDING is off",
         "aws secretsmanager rotate-secret --secret-id <ARN> --rotation-lambda-arn",
     ],
+    "docs/checks.md": [
+        "`aws secretsmanager rotate-secret --secret-id <ARN>`, where no attempt hangs",
+        "aws secretsmanager rotate-secret --secret-id <ARN> --rotation-lambda-arn",
+        "aws secretsmanager rotate-secret --secret-id <ARN> --rotation-rules",
+    ],
     "docs/deploy.md": ["aws secretsmanager rotate-secret --secret-id <ARN> --rotation-lambda-arn"],
 }
 """Commands, by page, for a secret that nothing waits on."""

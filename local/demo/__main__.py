@@ -11,7 +11,8 @@ from typing import NoReturn
 from local.demo.performance import perform
 from local.demo.scenes import SCENES, Observation, Scene, claims, milliseconds
 from local.demo.terminal import Style, Terminal
-from local.demo.world import NAMES, World, running_world
+from local.demo.world import World, running_world
+from local.engines import ENGINES
 from local.servers import ServerUnavailable
 
 LOG_LINES = 15
@@ -55,7 +56,7 @@ def _demonstrate(terminal: Terminal) -> int:
         terminal.line(f"  {terminal.styled(terminal.good, Style.GOOD)} {name:<20} {where}")
 
     with ExitStack() as stack:
-        with terminal.status("starting Secrets Manager, PostgreSQL, MySQL and MariaDB"):
+        with terminal.status("starting Secrets Manager, PostgreSQL, MySQL, MariaDB and Valkey"):
             world = stack.enter_context(running_world(ready))
         return _play(world, terminal, began)
 
@@ -89,7 +90,7 @@ def _show_logs(world: World, terminal: Terminal) -> None:
     for engine, function in world.functions.items():
         lines = function.log.splitlines()[-LOG_LINES:]
         if lines:
-            terminal.title(f"The log of the function for {NAMES[engine]} ends:")
+            terminal.title(f"The log of the function for {ENGINES[engine].engine.title} ends:")
         for line in lines:
             terminal.line(line)
 
@@ -109,7 +110,7 @@ def _summarise(seen: Sequence[tuple[Scene, Observation]], terminal: Terminal) ->
 
 def _name(scene: Scene, terminal: Terminal) -> str:
     killed = ", killed" if scene.killed else ""
-    return f"{NAMES[scene.engine]} {terminal.dot} {scene.strategy}{killed}"
+    return f"{ENGINES[scene.engine].engine.title} {terminal.dot} {scene.strategy}{killed}"
 
 
 if __name__ == "__main__":

@@ -13,10 +13,14 @@ _MYSQL = re.compile(r"\d Connect\t\S+@\S* on ")
 _POSTGRES = re.compile(r"LOG:  connection authorized: ")
 """What `log_connections` writes once the password was accepted."""
 
-_LINES: Mapping[str, tuple[re.Pattern[str], bool]] = {
+_VALKEY = re.compile(r" - Accepted \S+:\d+")
+"""At `loglevel verbose` the log has this line for every connection; each makes one attempt."""
+
+LINES: Mapping[str, tuple[re.Pattern[str], bool]] = {
     "postgres": (_POSTGRES, False),
     "mysql": (_MYSQL, True),
     "mariadb": (_MYSQL, True),
+    "valkey": (_VALKEY, True),
 }
 """By engine: the line to count, and whether a refused login has it, too."""
 
@@ -36,7 +40,7 @@ class Logins:
     @classmethod
     def at(cls, server: Server) -> Self:
         """Count all logins that the server has seen so far."""
-        line, refused_too = _LINES[server.engine]
+        line, refused_too = LINES[server.engine]
         refused = server.failed_logins()
         found = len(line.findall(server.log_text()))
         return cls(found - refused if refused_too else found, refused)

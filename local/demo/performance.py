@@ -18,7 +18,8 @@ from local.demo.scenes import (
     milliseconds,
 )
 from local.demo.terminal import WIDTH, Style, Terminal
-from local.demo.world import NAMES, Function, Invocation, World
+from local.demo.world import Function, Invocation, World
+from local.engines import ENGINES
 from local.secretsmanager import ConnectionLost, Outcome
 from local.servers.server import random_password
 
@@ -37,7 +38,7 @@ def perform(scene: Scene, world: World, terminal: Terminal) -> Observation:
         What was seen of it.
     """
     server, function = world.servers[scene.engine], world.functions[scene.engine]
-    heading = f"{NAMES[scene.engine]} {terminal.dot} {scene.strategy}"
+    heading = f"{ENGINES[scene.engine].engine.title} {terminal.dot} {scene.strategy}"
     terminal.title(f"{heading} {terminal.dot} killed in the middle" if scene.killed else heading)
     terminal.quiet(f"  {KILL_STORY if scene.killed else STRATEGIES[scene.strategy].story}")
     arn, before = _create(scene, world)

@@ -78,6 +78,7 @@ SCENES = (
     Scene("mariadb", "single-user", "shop"),
     Scene("mariadb", "alternating-users", "billing"),
     Scene("mariadb", "dual-password", "reports"),
+    Scene("valkey", "dual-password", "reports"),
     Scene("postgres", "single-user", "orders", killed=True),
 )
 

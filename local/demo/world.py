@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from local.client import Client
+from local.engines import ENGINES
 from local.isolation import forget_caller
 from local.lambda_runtime import FunctionError, LambdaRuntime
 from local.secretsmanager import SecretsManagerService
@@ -18,15 +19,6 @@ from local.servers import Server, start
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
-
-HANDLERS: Mapping[str, str] = {
-    "postgres": "rotators.postgres.rotator.handler",
-    "mysql": "rotators.mysql.rotator.handler",
-    "mariadb": "rotators.mysql.rotator.handler",
-}
-"""By engine. Each has a function of its own here, since each server has an authority of its own."""
-
-NAMES: Mapping[str, str] = {"postgres": "PostgreSQL", "mysql": "MySQL", "mariadb": "MariaDB"}
 
 FUNCTION_SECONDS = 30.0
 
@@ -170,10 +162,10 @@ def running_world(ready: Ready) -> Iterator[World]:
         world = World(service, boto3.client("secretsmanager"), client)
         ready("Secrets Manager", endpoint.url, time.monotonic() - began)
         with ThreadPoolExecutor() as pool:
-            starting = [pool.submit(_start_server, engine, ready) for engine in HANDLERS]
-        for engine, each in zip(HANDLERS, starting, strict=True):
+            starting = [pool.submit(_start_server, engine, ready) for engine in ENGINES]
+        for engine, each in zip(ENGINES, starting, strict=True):
             world.servers[engine] = stack.enter_context(each.result())
-        for engine in HANDLERS:
+        for engine in ENGINES:
             _add_function(world, engine, endpoint.environment(), stack)
         yield world
 
@@ -181,7 +173,7 @@ def running_world(ready: Ready) -> Iterator[World]:
 def _start_server(engine: str, ready: Ready) -> Server:
     began = time.monotonic()
     server = start(engine)
-    name = f"{NAMES[engine]} {server.version}"
+    name = f"{ENGINES[engine].engine.title} {server.version}"
     ready(name, f"{server.host}:{server.port}, TLS required", time.monotonic() - began)
     return server
 
@@ -191,7 +183,7 @@ def _add_function(
 ) -> None:
     server = world.servers[engine]
     runtime = LambdaRuntime(
-        HANDLERS[engine],
+        ENGINES[engine].handler,
         environment={**environment, "DATABASE_CA_FILE": str(server.ca_file)},
         timeout_seconds=FUNCTION_SECONDS,
         name=f"rotate-{engine}",

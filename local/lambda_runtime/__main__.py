@@ -16,9 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from local.engines import FUNCTIONS
 from local.lambda_runtime.functions import NotBuilt, from_artefact, from_repository
 from local.lambda_runtime.runtime import FunctionError, LambdaRuntime
-from local.lambda_runtime.scratch import FUNCTIONS, scratch
+from local.lambda_runtime.scratch import scratch
 from local.secretsmanager.rotation import STEPS
 from local.servers import ServerUnavailable
 from local.template import Function, functions, load

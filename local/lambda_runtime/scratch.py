@@ -4,13 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from local.engines import ENGINES
 from local.lambda_runtime.runtime import LambdaRuntime
 from local.secretsmanager import SecretsManagerService
 from local.servers import Server, start
 from local.servers.server import random_password
-
-FUNCTIONS = {"postgres": "PostgresRotator", "mysql": "MysqlRotator", "mariadb": "MysqlRotator"}
-"""The function of the template that rotates each engine's secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +36,15 @@ def make_secret(
     *,
     username: str = "app",
 ) -> str:
-    """Make a user and its secret; return its ARN, whose ending may be given."""
-    return service.create_secret(name, make_user(server, username), ending=ending)
+    """Make a user and its secret; return its ARN, whose ending may be given.
+
+    It names an administrator where the engine can do nothing without one.
+    """
+    value = make_user(server, username)
+    if not ENGINES[server.engine].engine.strategies_for(administrator=False):
+        who = {"username": server.administrator.username, "password": server.administrator.password}
+        value["masterarn"] = service.create_secret(f"{name}-administrator", value | who)
+    return service.create_secret(name, value, ending=ending)
 
 
 def make_user(server: Server, username: str) -> dict[str, str | int]:

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 _URL: Final = r"https?://secretsmanager\."
 
+OtherService = Callable[[str, str, bytes], tuple[int, bytes, dict[str, str]]]
+"""Gets path, target and body; gives status, body and headers."""
+
 
 class SecretsManagerService:
     """Secrets Manager for one account in one Region, on this machine.
@@ -82,6 +85,8 @@ class SecretsManagerService:
         events: What EventBridge would deliver, oldest first, in EventBridge's shape; the name is
             at ``event["detail"]["eventName"]``.
         outcomes: How the rotations went that are over, tests of the rotation too.
+        others: What answers requests to other services at the endpoint, by the service's name in a
+            signature; moto does where there is nothing.
     """
 
     def __init__(  # noqa: PLR0917 - in this order since the first version; keywords are usual
@@ -110,9 +115,10 @@ class SecretsManagerService:
         self.backoff = backoff
         self.test_version = test_version
         self.cleans_up_pending = cleans_up_pending
-        self.functions: dict[str, Callable[[Event], None]] = {}
+        self.functions: dict[str, Callable[[Event], object]] = {}
         self.events: list[dict[str, Any]] = []
         self.outcomes: list[Outcome] = []
+        self.others: dict[str, OtherService] = {}
         self._log = RequestLog()
         self._faults = Faults(throttle, Random(seed))  # noqa: S311 - repeatable
         self._clock = clock or (lambda: datetime.now(UTC))
@@ -377,11 +383,12 @@ class SecretsManagerService:
         """
         arn = f"arn:aws:lambda:{self.region}:{self.account}:function:{name}"
 
-        def invoke(event: Event) -> None:
+        def invoke(event: Event) -> object:
             context = Context(name, arn, timeout_seconds, memory_limit_in_mb)
-            handler(dict(event), context)
+            answer = handler(dict(event), context)
             if context.get_remaining_time_in_millis() == 0:
                 raise TimeoutError(f"Task timed out after {timeout_seconds:.2f} seconds")
+            return answer
 
         self.functions[arn] = invoke
         return arn

@@ -16,10 +16,14 @@ To test against a server of your own, put the administrator's login into the env
 | `postgres` | ROTATION_TEST_POSTGRES_URL |
 | `mysql`    | ROTATION_TEST_MYSQL_URL    |
 | `mariadb`  | ROTATION_TEST_MARIADB_URL  |
+| `valkey`   | ROTATION_TEST_VALKEY_URL   |
 
 as in `mysql://administrator:password@database.example:3306/app?ca=/path/to/ca.pem`, with what a
 URL reserves percent-encoded. What needs the server's own log or its process then raises
 `ServerUnavailable`.
+
+All of a run's workers would share it, and it counts one failed login like the other: let there be
+none, `make test WORKERS=0`.
 
 Other variables: ROTATION_SERVERS_CACHE (folder of downloaded servers), ROTATION_SERVERS_USER (who
 runs servers if root starts them), ROTATION_DEBIAN_MIRROR (another mirror of Debian's archive).
@@ -36,12 +40,13 @@ from local.servers.installations import installation
 from local.servers.mysql import MariaDBServer, MySQLServer
 from local.servers.postgres import PostgresServer
 from local.servers.server import LocalServer, Server
+from local.servers.valkey import ValkeyServer
 
 KINDS = tuple(RECIPES)
 """What `start` can start: an engine, in the version that is easiest to have, or a version."""
 
 _SERVERS: dict[str, type[LocalServer]] = {
-    server.engine: server for server in (PostgresServer, MySQLServer, MariaDBServer)
+    server.engine: server for server in (PostgresServer, MySQLServer, MariaDBServer, ValkeyServer)
 }
 
 __all__ = ["KINDS", "Account", "Authority", "Server", "ServerUnavailable", "prepare", "start"]

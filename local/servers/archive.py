@@ -63,6 +63,8 @@ RECIPES = {
     "mysql": Recipe("sid", ("mysql-server-core",), ("mysqld",)),
     "mariadb": Recipe("bookworm", _MARIADB_PACKAGES, _MARIADB_PROGRAMS),
     "mariadb-11.8": Recipe("trixie", _MARIADB_PACKAGES, _MARIADB_PROGRAMS),
+    "valkey": Recipe("trixie", ("valkey-server",), ("valkey-server",)),
+    "valkey-redis": Recipe("bookworm", ("redis-server",), ("redis-server",)),
 }
 """The kinds of server that the archive has."""
 

@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 LOOPBACK_NAMES = ("localhost", "127.0.0.1")
 """Names under which a server on loopback is reached."""
 
-_VALID_FOR = dt.timedelta(days=30)
+_VALID_FOR = dt.timedelta(days=90)
 # Machines that resume from a snapshot may run a little behind.
 _CLOCK_TOLERANCE = dt.timedelta(hours=1)
 
@@ -32,7 +32,10 @@ class Credentials:
 
 
 def _certificate_builder(
-    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: ec.EllipticCurvePublicKey,
+    valid_for: dt.timedelta,
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
@@ -42,7 +45,7 @@ def _certificate_builder(
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _CLOCK_TOLERANCE)
-        .not_valid_after(now + _VALID_FOR)
+        .not_valid_after(now + valid_for)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     )
 
@@ -80,7 +83,7 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = (
-            _certificate_builder(self._subject, self._subject, self._key.public_key())
+            _certificate_builder(self._subject, self._subject, self._key.public_key(), _VALID_FOR)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_key_usage(certificate_signing=True), critical=True)
             .sign(self._key, hashes.SHA256())
@@ -88,11 +91,14 @@ class Authority:
         self.certificate: bytes = certificate.public_bytes(serialization.Encoding.PEM)
         """The authority's certificate as PEM: what clients verify servers against."""
 
-    def issue(self, names: Sequence[str] = LOOPBACK_NAMES) -> Credentials:
+    def issue(
+        self, names: Sequence[str] = LOOPBACK_NAMES, valid_for: dt.timedelta = _VALID_FOR
+    ) -> Credentials:
         """Issue a server certificate.
 
         Args:
             names: host names and IP addresses that the certificate is good for, at least one.
+            valid_for: how long from now.
 
         Returns:
             The certificate and its private key.
@@ -100,7 +106,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         certificate = (
-            _certificate_builder(subject, self._subject, key.public_key())
+            _certificate_builder(subject, self._subject, key.public_key(), valid_for)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(certificate_signing=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

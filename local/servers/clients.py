@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import psycopg
 import pymysql
+import valkey
 from psycopg import sql
 
 Parameters = Sequence[Any] | None
@@ -57,15 +58,20 @@ class Client(ABC):
         """Log in, run one statement in its own transaction, and return its rows, if any.
 
         Raises:
-            psycopg.Error or pymysql.MySQLError: as the driver reports it.
+            psycopg.Error, pymysql.MySQLError or valkey.ValkeyError: as the driver reports it.
         """
+
+    def version(self, account: Account, database: str) -> str:
+        """Return the server's version, as it tells it."""
+        return str(self.execute(account, database, "SELECT version()")[0][0])
 
     @abstractmethod
     def logs_in(self, account: Account, database: str) -> bool:
         """Tell whether the server accepts the account's password.
 
         Raises:
-            psycopg.Error or pymysql.MySQLError: anything but a refused password.
+            psycopg.Error, pymysql.MySQLError or valkey.ValkeyError: anything but a refused
+                password.
         """
 
     @abstractmethod
@@ -249,3 +255,85 @@ class MariaDBClient(MySQLClient):
     def identified(self, password: str) -> tuple[str, str]:
         """Return the IDENTIFIED clause with the password's hash: MariaDB may log the clear text."""
         return "IDENTIFIED BY PASSWORD %s", native_password_hash(password)
+
+
+class ValkeyClient(Client):
+    """Valkey and Redis through valkey-py. They have no named databases, and need none."""
+
+    APPLICATION_RULES: ClassVar = (
+        "on",
+        "~{name}:*",
+        "&{name}:*",
+        "+@all",
+        "-@admin",
+        "-@dangerous",
+    )
+
+    def connect(self, account: Account) -> "valkey.Valkey":
+        """Return a client that has logged in, with TLS verified, on one connection."""
+        ca_file = self.endpoint.ca_file
+        client = valkey.Valkey(
+            host=self.endpoint.host,
+            port=self.endpoint.port,
+            username=account.username,
+            password=account.password,
+            ssl=ca_file is not None,
+            ssl_ca_certs=str(ca_file) if ca_file else None,
+            ssl_check_hostname=self.endpoint.verifies_name,
+            socket_connect_timeout=_CONNECT_SECONDS,
+            socket_timeout=60,
+            decode_responses=True,
+            single_connection_client=True,
+            lib_name=None,
+            lib_version=None,
+        )
+        assert client.connection is not None  # noqa: S101 - for the type checker
+        client.connection.connect()
+        return client
+
+    def execute(
+        self, account: Account, database: str, statement: str, parameters: Parameters = None
+    ) -> Rows:
+        """Log in, run one command, and return its answer as one row of one column.
+
+        Args:
+            account: who runs it.
+            database: of no meaning here.
+            statement: words with spaces between them; `%s` is a word that a parameter stands for.
+            parameters: one value for each `%s`.
+        """
+        del database
+        values = iter(parameters or ())
+        words = [next(values) if word == "%s" else word for word in statement.split()]
+        with self.connect(account) as client:
+            return [(client.execute_command(*words),)]
+
+    def version(self, account: Account, database: str) -> str:
+        """Return the server's version, as it tells it."""
+        ((told,),) = self.execute(account, database, "HELLO")  # which everybody may ask
+        return str(dict(zip(told[::2], told[1::2], strict=True))["version"])
+
+    def logs_in(self, account: Account, database: str) -> bool:
+        """Tell whether the server accepts the account's password."""
+        del database
+        try:
+            with self.connect(account):
+                return True
+        except valkey.AuthenticationError:
+            return False
+
+    def create_user(self, administrator: Account, database: str, user: Account) -> None:
+        """Create a user who works on keys of its own like an application, by the administrator."""
+        rules = [rule.format(name=user.username) for rule in self.APPLICATION_RULES]
+        words = [user.username, "reset", password_rule(user.password), *rules]
+        self.execute(administrator, database, f"ACL SETUSER{' %s' * len(words)}", words)
+        self.execute(administrator, database, "ACL SAVE")
+
+    def drop_user(self, administrator: Account, database: str, username: str) -> None:
+        """Drop a user that `create_user` made; its keys stay."""
+        self.execute(administrator, database, "ACL DELUSER %s", (username,))
+
+
+def password_rule(password: str) -> str:
+    """Return the rule that gives a user of Valkey a password, as its hash."""
+    return f"#{hashlib.sha256(password.encode()).hexdigest()}"

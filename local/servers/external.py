@@ -13,6 +13,7 @@ from local.servers.clients import (
     MariaDBClient,
     MySQLClient,
     PostgresClient,
+    ValkeyClient,
 )
 from local.servers.errors import ServerUnavailable
 from local.servers.server import DATABASE, Server
@@ -21,11 +22,13 @@ _VARIABLES = {
     "postgres": "ROTATION_TEST_POSTGRES_URL",
     "mysql": "ROTATION_TEST_MYSQL_URL",
     "mariadb": "ROTATION_TEST_MARIADB_URL",
+    "valkey": "ROTATION_TEST_VALKEY_URL",
 }
 _CLIENTS: dict[str, tuple[type[Client], int]] = {
     "postgres": (PostgresClient, 5432),
     "mysql": (MySQLClient, 3306),
     "mariadb": (MariaDBClient, 3306),
+    "valkey": (ValkeyClient, 6379),
 }
 
 
@@ -48,7 +51,7 @@ class ExternalServer(Server):
         """Read the URL and log in once.
 
         Args:
-            kind: `postgres`, `mysql` or `mariadb`.
+            kind: a key of the table above.
             url: `<anything>://user:password@host[:port][/database]?ca=/path/to/ca.pem`.
 
         Raises:
@@ -78,7 +81,7 @@ class ExternalServer(Server):
                 f"{self.host}:{self.port} refuses the administrator's password.",
                 hint=f"Correct user and password in {variable}.",
             )
-        self.version = str(self.execute("SELECT version()")[0][0])
+        self.version = self._client.version(self.administrator, self.database)
 
     def create_user(self, name: str, password: str) -> None:
         """Create an application's user, to be dropped when this object is closed."""

@@ -33,8 +33,8 @@ class Installation:
 def _version(program: Path) -> tuple[str, bool]:
     """Return the version that a server's program tells, and whether it calls itself MariaDB."""
     told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    # PostgreSQL writes its name in parentheses before the number, the others "Ver".
-    found = re.search(r"(?:Ver|\(PostgreSQL\)) (\d+(?:\.\d+)*)", told)
+    # PostgreSQL writes its name in parentheses before the number, MySQL "Ver", Valkey "v=".
+    found = re.search(r"(?:Ver |\(PostgreSQL\) |v=)(\d+(?:\.\d+)*)", told)
     return (found.group(1) if found else told.strip()), "MariaDB" in told
 
 
@@ -66,10 +66,16 @@ def _mariadb_candidates() -> list[Path]:
     return _path_candidates("mariadbd", "mysqld")
 
 
+def _valkey_candidates() -> list[Path]:
+    # As it is called, not where a link leads: of one program it is the name that says what to be.
+    return [Path(each) for each in [shutil.which("valkey-server")] if each]
+
+
 _CANDIDATES: dict[str, Callable[[], list[Path]]] = {
     "postgres": _postgres_candidates,
     "mysql": _mysql_candidates,
     "mariadb": _mariadb_candidates,
+    "valkey": _valkey_candidates,
 }
 
 

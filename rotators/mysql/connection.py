@@ -16,7 +16,7 @@ import importlib.util
 import re
 import ssl
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,23 +26,20 @@ from pymysql.connections import Connection as DriverConnection
 from pymysql.converters import conversions, escape_string
 
 from rotators.mysql import error_codes
-from rotators.mysql.addresses import is_postgresql, open_socket, why_not
+from rotators.mysql.addresses import is_postgresql
 from shared.deadline import Deadline
 from shared.errors import (
     AccountUnusable,
-    CertificateUntrusted,
     DatabaseError,
-    HostNameMismatch,
     LoginRefused,
     OutOfTime,
-    TlsFailed,
     TlsNotOffered,
     TlsRequired,
     Unreachable,
 )
 from shared.model import Login
-from shared.network import cut_after
-from shared.tls import Trust
+from shared.network import cut_after, open_socket, why_not
+from shared.tls import Trust, tls_error
 
 if TYPE_CHECKING:
     from pymysql.cursors import Cursor
@@ -65,8 +62,6 @@ LONGEST_SESSION_SECONDS = 900.0
 
 NO_SSL = 2026
 """The client library's CR_SSL_CONNECTION_ERROR."""
-WRONG_NAME = frozenset({62, 64})
-"""X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL."""
 
 PROTOCOL_HINT = (
     "Check `port` and `engine` in the secret: this function rotates MySQL and MariaDB only."
@@ -84,8 +79,7 @@ IN_CLEAR_HINT = (
 )
 REQUIRE_SSL_HINT = (
     'The secret says "ssl": false: an account with REQUIRE SSL, and a server with '
-    "require_secure_transport, refuse the right password as well without TLS. "
-    + error_codes.REFUSED_HINT
+    "require_secure_transport, refuse the right password as well without TLS. Remove it. "
 )
 
 
@@ -232,7 +226,7 @@ def _login_error(failure: Exception, login: Login, circumstances: str) -> Databa
         return _no_plugin(circumstances) if login.tls else _no_plaintext(circumstances)
     original = getattr(failure, "original_exception", failure)
     if isinstance(original, ssl.SSLError):
-        return _tls_error(original, circumstances)
+        return tls_error(original, circumstances)
     if isinstance(original, OSError):
         return Unreachable(f"{circumstances}: {why_not(original)}.")
     code = _code_of(failure)
@@ -253,17 +247,8 @@ def _refusal(code: int, text: str, login: Login, circumstances: str) -> Database
         return error
     addresses = ADDRESS.findall(text)
     seen = f" The server sees {Account(login.username, addresses[-1])}." if addresses else ""
-    return LoginRefused(error.message + seen, hint=error.advice if login.tls else REQUIRE_SSL_HINT)
-
-
-def _tls_error(failure: ssl.SSLError, circumstances: str) -> TlsFailed:
-    if isinstance(failure, ssl.SSLCertVerificationError):
-        # OpenSSL's reason is a fixed sentence; the names are the certificate's and the secret's.
-        reason = failure.verify_message
-        if failure.verify_code in WRONG_NAME:
-            return HostNameMismatch(f"{circumstances}: {reason}")
-        return CertificateUntrusted(f"{circumstances}: {reason}.")
-    return TlsFailed(f"{circumstances}: the TLS handshake failed ({failure.reason}).")
+    without_tls = "" if login.tls else REQUIRE_SSL_HINT
+    return LoginRefused(error.message + seen, hint=without_tls + error.advice)
 
 
 def _no_plaintext(circumstances: str) -> TlsRequired:
@@ -377,6 +362,12 @@ class Connection:
         if answer in expected:
             return answer
         raise self._error(answer, purpose)
+
+    def certificate(self) -> Mapping[str, object]:
+        """Return the server's certificate, as it was verified; empty where there is no TLS."""
+        # Not public, either: see _ask.
+        encrypted = getattr(self._driver, "_sock", None)
+        return (encrypted.getpeercert() or {}) if isinstance(encrypted, ssl.SSLSocket) else {}
 
     def close(self) -> None:
         """End the connection; never raises."""

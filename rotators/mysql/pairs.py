@@ -90,21 +90,12 @@ class PairSession(MysqlFamilySession, Generic[Rights]):
     def prepare(self, idle: str, password: str, pair: Pair, *, rights: bool) -> None:
         """Give ``idle`` the password; see :meth:`shared.session.SecondUser.prepare`."""
         self._require_writable()
-        records = self._records_of(pair.first, pair.second)
         if not rights:
+            records = self._records_of(pair.first, pair.second)
             _require_unlocked(record for record in records if record.has_password)
             self._change_other(with_password(idle, records), password)
             return
-        self._require_name(pair)
-        twins, _ = _twins_among(records, pair)
-        _require_unlocked(record for each in twins for record in (each.first, each.made) if record)
-        found = self._read(twins)
-        obstacles = self._obstacles(twins, found)
-        if obstacles:
-            raise RightsDiffer(
-                f"{pair.second} cannot be given the rights of {pair.first}: "
-                f"{'; '.join(_capped(obstacles))}."
-            )
+        twins, found = self.require_preparable(pair)
         second_is_idle = idle == pair.second
         created = self._create(twins, password, pair)
         self._share_routines(twins, found)
@@ -113,6 +104,28 @@ class PairSession(MysqlFamilySession, Generic[Rights]):
             self._change_other([each.first for each in twins], password)
         elif len(created) < len(twins):
             self._change_seconds([each for each in twins if each.second not in created], password)
+
+    def require_preparable(self, pair: Pair) -> tuple[list[Twins], Rights]:
+        """Find out, without changing anything, what keeps the pair from being made equal.
+
+        Returns:
+            The accounts, and their rights.
+
+        Raises:
+            RightsDiffer: A right that cannot be passed on, with the statements that would help.
+            AccountLocked, AccountMissing, AccountUnusable, NameTooLong: As their names say.
+        """
+        self._require_name(pair)
+        twins, _ = _twins_among(self._records_of(pair.first, pair.second), pair)
+        _require_unlocked(record for each in twins for record in (each.first, each.made) if record)
+        found = self._read(twins)
+        obstacles = self._obstacles(twins, found)
+        if obstacles:
+            raise RightsDiffer(
+                f"{pair.second} cannot be given the rights of {pair.first}: "
+                f"{'; '.join(_capped(obstacles))}."
+            )
+        return twins, found
 
     def differences(self, pair: Pair, idle: str) -> list[str]:
         """List what the two users may not do alike."""
@@ -143,11 +156,7 @@ class PairSession(MysqlFamilySession, Generic[Rights]):
 
     def _require_name(self, pair: Pair) -> None:
         if len(pair.second) > self.longest_name:
-            raise NameTooLong(
-                f"The name {pair.second} of the second user has {len(pair.second)} characters; "
-                f"this server allows {self.longest_name}.",
-                hint=error_codes.NAME_HINT,
-            )
+            raise NameTooLong.of(pair.second, len(pair.second), self.longest_name)
 
     def _share_routines(self, twins: Sequence[Twins], found: Rights) -> None:
         """Give the first user the rights that a maker has to the routines that the second made.

@@ -86,6 +86,31 @@ class MysqlFamilySession(Session):
         """End the session and release its lock; never raises."""
         self._connection.close()
 
+    def only_look(self) -> None:
+        """Let the server refuse every change; see :meth:`shared.session.Session.only_look`."""
+        self._connection.run("be one that only reads", "SET SESSION TRANSACTION READ ONLY")
+
+    @property
+    def connection(self) -> Connection:
+        """What runs the session's statements."""
+        return self._connection
+
+    def require_writable(self) -> None:
+        """Make sure that the server takes changes.
+
+        Raises:
+            ServerReadOnly: It does not.
+        """
+        self._require_writable()
+
+    def require_changeable(self, username: str) -> None:
+        """Make sure that the user logs in with a password, which can so be changed.
+
+        Raises:
+            AccountMissing, AccountUnusable, PermissionDenied: As :meth:`change_password` would.
+        """
+        self._with_password(username)
+
     def lock(self, name: str, seconds: float) -> Lock:
         """Take the server-wide advisory lock ``name``; see :meth:`shared.session.Session.lock`."""
         short, purpose = lock_name(name), "take the rotation's lock"

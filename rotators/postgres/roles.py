@@ -7,7 +7,7 @@ through membership (role attributes, settings, limits) is kept equal here.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -19,6 +19,14 @@ from shared.session import Pair
 
 SET_OPTION_SINCE = 160_000
 """PostgreSQL 16 split membership into INHERIT, SET and ADMIN options."""
+
+SET_GRANTED_SINCE = 150_000
+"""The first version that can grant SET on a parameter."""
+
+MORE_POWERFUL = "A more powerful role runs: "
+
+MOST_SHOWN = 5
+"""Longest list of differences in a message."""
 
 ATTRIBUTES: Mapping[str, tuple[str, str]] = {
     "rolsuper": ("SUPERUSER", "NOSUPERUSER"),
@@ -108,6 +116,7 @@ class Difference:
         statements: What would mend it.
         mended_by_us: False when a DBA has to decide: the statements are then proposals.
         setting: The setting that differs, if it is one.
+        attribute: The column of pg_roles that differs, if it is an attribute.
         told: The statements as people may see them, if others than ``statements``: the value of a
             setting may be a secret.
     """
@@ -116,7 +125,55 @@ class Difference:
     statements: tuple[sql.Composable, ...]
     mended_by_us: bool = True
     setting: str | None = None
+    attribute: str | None = None
     told: tuple[sql.Composable, ...] | None = None
+
+
+def describe(difference: Difference) -> str:
+    """Return what differs, for people, with the statements that would mend it."""
+    statements = (each.as_string() for each in difference.told or difference.statements)
+    return f"{difference.right} ({'; '.join(statements)})"
+
+
+def shortened(found: Iterable[str]) -> list[str]:
+    """Return what fits into a message, and how many more there are."""
+    lines = list(found)
+    more = len(lines) - MOST_SHOWN
+    return lines if more <= 1 else [*lines[:MOST_SHOWN], f"and {more} more"]
+
+
+def grant_of(difference: Difference, username: str, server_version: int) -> str | None:
+    """Return the hint for a setting that ``username`` may not set; None for the error's own."""
+    parameter = difference.setting
+    if parameter is None or server_version < SET_GRANTED_SINCE:
+        return None
+    grant = sql.SQL("GRANT SET ON PARAMETER {} TO {}").format(
+        sql.Identifier(*parameter.split(".")), sql.Identifier(username)
+    )
+    return f"{MORE_POWERFUL}{grant.as_string()}"
+
+
+def foreseen_pair(pair: Pair, run_all: RunAll, server_version: int) -> RolePair:
+    """Read the first role, and think of the second as it would be when it has just been made."""
+    role, settings, of_all = run_all((ROLE, pair.first), (SETTINGS, pair.first), (ROLES_OF_ALL,))
+    return RolePair(
+        first=_role(pair.first, role, settings),
+        second=Role(
+            name=pair.second,
+            can_log_in=True,
+            attributes=dict.fromkeys(ATTRIBUTES, False),
+            connection_limit=-1,
+            valid_until=None,
+            settings={},
+        ),
+        can_become_first=True,
+        inherits_first=True,
+        has_options=server_version >= SET_OPTION_SINCE,
+        other_memberships=(),
+        owned_in=(),
+        granted_in=(),
+        roles_of_all=dict(of_all),
+    )
 
 
 def read_pair(pair: Pair, run_all: RunAll, server_version: int) -> RolePair:
@@ -246,6 +303,10 @@ SELECT format(
   FROM pg_roles
  WHERE rolname = ANY(%s) AND NOT pg_has_role(oid, 'MEMBER WITH ADMIN OPTION')
    AND current_setting('server_version_num')::int >= 160000
+UNION ALL
+SELECT format('ALTER ROLE %%I NOSUPERUSER', rolname) FROM pg_roles
+ WHERE rolname = ANY(%s) AND rolsuper
+   AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
 """
 """The statements that let the session's role make roles, and alter these."""
 
@@ -282,7 +343,7 @@ def _attributes(first: Role, second: Role) -> Iterator[Difference]:
         if first.attributes[column] != second.attributes[column]:
             word = yes if first.attributes[column] else no
             statement = sql.SQL("ALTER ROLE {} ").format(role) + sql.SQL(word)
-            yield Difference(f"attribute {word} of {first.name}", (statement,))
+            yield Difference(f"attribute {word} of {first.name}", (statement,), attribute=column)
     if second.can_log_in and not first.can_log_in:
         statement = sql.SQL("ALTER ROLE {} NOLOGIN").format(role)
         yield Difference(f"NOLOGIN of {first.name}", (statement,), mended_by_us=False)

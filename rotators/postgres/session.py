@@ -6,7 +6,7 @@ also when the statement fails.
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, LiteralString
 
@@ -17,25 +17,28 @@ from rotators.postgres.connection import Connection
 from rotators.postgres.engine import POSTGRES
 from rotators.postgres.roles import (
     MISSING_RIGHTS,
+    MORE_POWERFUL,
     ROLE_AT_LOGIN,
-    Difference,
     RolePair,
     Rows,
     compare,
+    describe,
+    grant_of,
     mark,
     problem_of,
     read_pair,
+    shortened,
     useless,
 )
 from shared.deadline import Deadline
 from shared.engine import Engine
 from shared.errors import (
     AccountMissing,
-    CapabilityMissing,
     DatabaseError,
     LockTimeout,
     PasswordRejected,
     PermissionDenied,
+    Pooler,
     RightsDiffer,
     ServerBusy,
     ServerReadOnly,
@@ -62,10 +65,6 @@ ALGORITHM = b"scram-sha-256"
 KEEPALIVES = 3
 """Unanswered ones after which the server's TCP gives a connection up."""
 
-SET_GRANTED_SINCE = 150_000
-"""The first version that can grant SET on a parameter."""
-
-POOLER_HINT = "Let `host` and `port` in the secret name the database itself, not the pooler."
 KNOWN_STATE = """
 SELECT pg_catalog.set_config('search_path', 'pg_catalog', true),
        pg_catalog.set_config('statement_timeout', %s, true),
@@ -75,11 +74,6 @@ SELECT pg_catalog.set_config('search_path', 'pg_catalog', true),
   FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) current_user
 """
 """What a transaction begins with; see :meth:`PostgresSession._transaction`."""
-
-MORE_POWERFUL = "A more powerful role runs: "
-
-MOST_SHOWN = 5
-"""Longest list of differences in a message."""
 
 ERRORS_BY_SQLSTATE: dict[str, type[DatabaseError]] = {
     "0A000": ServerReadOnly,  # what a standby answers to BEGIN READ WRITE
@@ -137,10 +131,10 @@ class PostgresSession(Session):
         every retry would wait for it.
 
         Raises:
-            CapabilityMissing: A pooler answers, behind which the lock may not hold.
+            Pooler: One answers, behind which the lock may not hold.
             LockTimeout: As :meth:`shared.session.Session.lock` says.
         """
-        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+        key = lock_key(name)
         with self._in_time(self._deadline.seconds(seconds, "take the lock")):
             if self._try_lock(key):
                 return Lock.AT_ONCE
@@ -178,7 +172,7 @@ class PostgresSession(Session):
             msg = (
                 f"A pooler answers for the database of {self._username}: no lock would hold there."
             )
-            raise CapabilityMissing(msg, hint=POOLER_HINT)
+            raise Pooler(msg)
         return bool(rows[0][0])
 
     def change_password(self, username: str, password: str) -> None:
@@ -266,7 +260,7 @@ class PostgresSession(Session):
         """
         del idle
         with self._transaction():
-            return shortened(self._describe(found) for found in compare(self._read(pair)))
+            return shortened(map(describe, compare(self._read(pair))))
 
     def _ownership(self, pair: Pair) -> Ownership:
         rows = self._run(
@@ -294,7 +288,7 @@ class PostgresSession(Session):
     def _make_equal(self, pair: Pair) -> None:
         """Run the statements that mend what differs; refuse what no statement of ours mends."""
         found = compare(self._read(pair))
-        beyond_us = shortened(self._describe(each) for each in found if not each.mended_by_us)
+        beyond_us = shortened(describe(each) for each in found if not each.mended_by_us)
         if beyond_us:
             msg = f"{pair.first} and {pair.second} differ: {'; '.join(beyond_us)}."
             raise RightsDiffer(msg)
@@ -305,29 +299,15 @@ class PostgresSession(Session):
             except (PermissionDenied, PasswordRejected) as refused:
                 # "Invalid value" would quote the setting's.
                 why = f" ({refused.message})" if isinstance(refused, PermissionDenied) else ""
-                msg = f"{self._username} may not pass this on: {self._describe(each)}.{why}"
-                raise RightsDiffer(msg, hint=self._grant_of(each)) from None
-
-    def _grant_of(self, difference: Difference) -> str | None:
-        """Return the hint for a setting that somebody may not set; None for the error's own."""
-        parameter = difference.setting
-        if parameter is None or self._connection.info.server_version < SET_GRANTED_SINCE:
-            return None
-        grant = sql.SQL("GRANT SET ON PARAMETER {} TO {}").format(
-            sql.Identifier(*parameter.split(".")), sql.Identifier(self._username)
-        )
-        return f"{MORE_POWERFUL}{self._text(grant)}"
+                msg = f"{self._username} may not pass this on: {describe(each)}.{why}"
+                raise RightsDiffer(
+                    msg, hint=grant_of(each, self._username, self.info.server_version)
+                ) from None
 
     def _read(self, pair: Pair) -> RolePair:
         found = read_pair(pair, self._run_all, self._connection.info.server_version)
-        self._remarks = shortened(self._describe(each) for each in useless(found))
+        self._remarks = shortened(map(describe, useless(found)))
         return found
-
-    def _describe(self, difference: Difference) -> str:
-        statements = "; ".join(
-            self._text(each) for each in difference.told or difference.statements
-        )
-        return f"{difference.right} ({statements})"
 
     @contextmanager
     def _explained(self, *usernames: str) -> Iterator[None]:
@@ -336,9 +316,10 @@ class PostgresSession(Session):
             yield
         except (PermissionDenied, RightsDiffer) as denied:
             missing: list[str] = []
+            names = list(usernames)
             if self._username not in usernames:
                 with contextlib.suppress(DatabaseError), self._transaction():
-                    missing = [row[0] for row in self._run(MISSING_RIGHTS, list(usernames))]
+                    missing = [row[0] for row in self._run(MISSING_RIGHTS, names, names)]
             if not missing:
                 raise
             hint = f"{MORE_POWERFUL}{'; '.join(missing)}"
@@ -362,6 +343,27 @@ class PostgresSession(Session):
 
     def _text(self, statement: sql.Composable) -> str:
         return statement.as_string(self._connection)
+
+    # Looking
+
+    def only_look(self) -> None:
+        """Begin every transaction as one that only reads."""
+        self._connection.read_only = True
+
+    @property
+    def info(self) -> psycopg.ConnectionInfo:
+        """What the server has told of itself at the login."""
+        return self._connection.info
+
+    def ask(self, question: LiteralString, *parameters: object) -> Rows:
+        """Run one question, in a transaction of its own."""
+        with self._transaction():
+            return self._run(question, *parameters)
+
+    def ask_all(self, *questions: tuple[Any, ...]) -> list[Rows]:
+        """Run questions, each with its parameters, in a transaction and a message of their own."""
+        with self._transaction():
+            return self._run_all(*questions)
 
     # Statements
 
@@ -388,7 +390,8 @@ class PostgresSession(Session):
         )
         cut = self._deadline.seconds(seconds + ANSWER_SECONDS, "run a statement")
         with self._in_time(cut):
-            self._run_all(("BEGIN READ WRITE",), (KNOWN_STATE, statement, lock, as_itself))
+            begin = "BEGIN READ ONLY" if self._connection.read_only else "BEGIN READ WRITE"
+            self._run_all((begin,), (KNOWN_STATE, statement, lock, as_itself))
             try:
                 yield
             except BaseException:
@@ -446,11 +449,9 @@ def _rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Rows:
     return cursor.fetchall() if cursor.description else []
 
 
-def shortened(found: Iterable[str]) -> list[str]:
-    """Return what fits into a message, and how many more there are."""
-    lines = list(found)
-    more = len(lines) - MOST_SHOWN
-    return lines if more <= 1 else [*lines[:MOST_SHOWN], f"and {more} more"]
+def lock_key(name: str) -> int:
+    """Return the key of the advisory lock ``name``."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
 def _comment(pair: Pair) -> sql.Composed:

@@ -18,7 +18,6 @@ from shared.errors import (
 from shared.holding import Follow, Hold, holding
 from shared.model import Login
 from shared.options import Tag
-from shared.plan import Plan
 from shared.rotation import Attempt, Rotation
 from shared.session import Session
 from shared.settings import SecretSettings, StrategyName, capability_missing
@@ -82,24 +81,25 @@ class Strategy(ABC):
         self.require_login(hold.rotation, hold.attempt.pending)
 
     def session_to_promote(self, rotation: Rotation, attempt: Attempt) -> Session:
-        """Log in as the pending user, or as the administrator where that user may have no more."""
+        """Log in as the pending user, or as the administrator where that user may have no more.
+
+        Or no lock, on an engine where only an administrator's session can take one.
+        """
+        by_administrator = attempt.pending.administrator_arn is not None
         try:
-            return self.databases.open(rotation, attempt.pending)
+            session = self.databases.open(rotation, attempt.pending)
         except ServerBusy as busy:
-            if not busy.proves_password or attempt.pending.administrator_arn is None:
+            if not busy.proves_password or not by_administrator:
                 raise
+        else:
+            if session.users_lock or not by_administrator:
+                return session
+            session.close()
         return self.connect_administrator(rotation, attempt)
 
     def connect_administrator(self, rotation: Rotation, attempt: Attempt) -> Session:
         """Log in as the administrator, who must be none of the rotated users."""
         return self.databases.connect_administrator(rotation, attempt.pending, attempt.pair)
-
-    def probe(self, rotation: Rotation, current: Login, plan: Plan) -> None:
-        """Make sure, without any change, that a rotation would find what it needs."""
-        self.require_login(rotation, current)
-        if current.administrator_arn:
-            users = plan.users or (current.username,)
-            self.databases.connect_administrator(rotation, current, users).close()
 
     def follow(self, rotation: Rotation, attempt: Attempt, session: Session) -> Follow | None:
         """Return what brings an edited AWSCURRENT into force; None where it works all the same."""

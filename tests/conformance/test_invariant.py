@@ -43,7 +43,7 @@ STRATEGIES = (
 
 
 @cache
-def handler() -> Callable[..., None]:
+def handler() -> Callable[..., object]:
     """Return the function, one for all histories: its client finds the service in use."""
     return handler_for(SimulatedRotator, environment={})
 

@@ -15,9 +15,10 @@ from uuid import uuid4
 import pytest
 
 from local.build import ARCHITECTURES, BUILD, build, size
+from local.engines import ENGINES, FUNCTIONS
 from local.lambda_runtime import FunctionError, Report
 from local.lambda_runtime.functions import from_artefact
-from local.lambda_runtime.scratch import FUNCTIONS, Scratch, scratch
+from local.lambda_runtime.scratch import Scratch, scratch
 from local.template import ROOT, Function, functions, load
 from tests.deployment.conftest import Reports
 
@@ -26,8 +27,17 @@ pytestmark = pytest.mark.deploy
 HERE = "x86_64"
 TEMPLATE = load()
 ALL = functions(TEMPLATE)
-DRIVERS = {"PostgresRotator": "psycopg", "MysqlRotator": "pymysql", "Watch": None}
-LARGEST = {"PostgresRotator": 15e6, "MysqlRotator": 3e6, "Watch": 0.1e6, "Shared": 5e6}
+DRIVERS: dict[str, str | None] = {
+    **{each.engine.function: each.engine.driver for each in ENGINES.values()},
+    "Watch": None,
+}
+ROTATORS = sorted(set(FUNCTIONS.values()))
+LARGEST = {
+    **dict.fromkeys(ROTATORS, 3e6),
+    "PostgresRotator": 15e6,  # libpq and OpenSSL
+    "Watch": 0.1e6,
+    "Shared": 5e6,
+}
 MACHINES = {"x86_64": 62, "arm64": 183}
 """ELF's numbers of processors (EM_X86_64, EM_AARCH64)."""
 GLIBC = (2, 34)
@@ -123,7 +133,7 @@ def test_wheels_are_of_the_runtime(architecture: str) -> None:
         assert re.fullmatch(rf"cp313-cp313-manylinux\w+_{machine}", tag), tag
 
 
-@pytest.mark.parametrize("name", ["PostgresRotator", "MysqlRotator"])
+@pytest.mark.parametrize("name", ROTATORS)
 def test_a_function_imports_from_its_own_artefact(name: str) -> None:
     """The handler is found, starts, and answers a bad event with its own error."""
     with from_artefact(ALL[name], HERE, {}) as runtime, pytest.raises(FunctionError) as raised:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from local.engines import ENGINES
 from tests.deployment.simulator import Simulator
 from tests.deployment.stack import ACCOUNT, REGION, Stack
 
@@ -50,7 +51,8 @@ SECRETS_MANAGER = {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}
 RDS = {"kms:ViaService": f"rds.{REGION}.amazonaws.com"}
 OF_SECRET = {f"{CONTEXT}SecretARN": SECRET}
 
-ROTATORS = {"Postgres": "postgres", "Mysql": "mysql"}
+ROTATORS = {each.engine.function.removesuffix("Rotator"): each.folder for each in ENGINES.values()}
+"""What the names of a rotator's resources begin with, to its value of the administrators' tag."""
 ROTATES = (
     "secretsmanager:DescribeSecret",
     "secretsmanager:GetSecretValue",
@@ -210,7 +212,7 @@ class TestFunctions:
     ) -> None:
         """A secret opens to the function that it names, to no other, and to none by a tag alone."""
         own = {NAMES: stack.arn(f"{rotator}Rotator")}
-        (other,) = set(ROTATORS) - {rotator}
+        other = next(each for each in ROTATORS if each != rotator)
         assert self._allows(simulator, stack, rotator, action, SECRET, own)
         assert not self._allows(
             simulator, stack, rotator, action, SECRET, {NAMES: stack.arn(f"{other}Rotator")}
@@ -324,7 +326,7 @@ class TestFunctions:
     ) -> None:
         """One function cannot write into another's log."""
         group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/rotation"
-        (other,) = set(ROTATORS) - {rotator}
+        other = next(each for each in ROTATORS if each != rotator)
         for name, allowed in ((rotator, True), (other, False)):
             stream = f"{group}/{name}Rotator:log-stream:x"
             assert allowed is self._allows(simulator, stack, rotator, "logs:PutLogEvents", stream)

@@ -15,6 +15,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from local.engines import FUNCTIONS
 from local.template import ROOT, functions, load
 from tests.deployment.plain import BUCKET, transformed
 from tests.deployment.stack import ACCOUNT, REGION, Stack
@@ -22,6 +23,7 @@ from tests.deployment.stack import ACCOUNT, REGION, Stack
 pytestmark = pytest.mark.deploy
 
 EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
+ROTATORS = sorted(set(FUNCTIONS.values()))
 PARAMETERS = {
     "AlarmEmail": "operations@example.com",
     "Architecture": "x86_64",
@@ -143,7 +145,7 @@ def deployed(plain: dict[str, Any]) -> Iterator[dict[str, str]]:
         }
 
 
-@pytest.mark.parametrize("name", ["PostgresRotator", "MysqlRotator", "Watch"])
+@pytest.mark.parametrize("name", [*ROTATORS, "Watch"])
 def test_a_function_is_made_as_meant(deployed: dict[str, str], name: str) -> None:
     """Runtime, handler, processor, memory and variables arrive at the function."""
     expected = functions(load())[name]
@@ -161,18 +163,18 @@ def test_a_function_is_made_as_meant(deployed: dict[str, str], name: str) -> Non
         assert set(variables) == set(expected.environment)
 
 
-def test_the_layer_is_made_for_both_rotators(
+def test_the_layer_is_made_for_all_rotators(
     plain: dict[str, Any], deployed: dict[str, str]
 ) -> None:
     """There is one layer; moto forgets its name and who has it: that is in the template."""
     (layer,) = boto3.client("lambda", region_name=REGION).list_layers()["Layers"]
     assert layer["LatestMatchingVersion"]["CompatibleRuntimes"] == ["python3.13"]
     (shared,) = (name for name in deployed if name.startswith("Shared"))
-    for name in ("PostgresRotator", "MysqlRotator"):
+    for name in ROTATORS:
         assert plain["Resources"][name]["Properties"]["Layers"][0] == {"Ref": shared}
 
 
-@pytest.mark.parametrize("name", ["PostgresRotator", "MysqlRotator"])
+@pytest.mark.parametrize("name", ROTATORS)
 def test_only_secrets_manager_may_invoke(deployed: dict[str, str], name: str) -> None:
     """The function's resource policy has one statement, for this account."""
     client = boto3.client("lambda", region_name=REGION)
@@ -182,16 +184,15 @@ def test_only_secrets_manager_may_invoke(deployed: dict[str, str], name: str) ->
     assert statement["Condition"]["StringEquals"]["AWS:SourceAccount"] == ACCOUNT
 
 
-@pytest.mark.parametrize("engine", ["Postgres", "Mysql"])
-def test_a_role_has_its_policies_and_boundary(deployed: dict[str, str], engine: str) -> None:
+@pytest.mark.parametrize("name", ROTATORS)
+def test_a_role_has_its_policies_and_boundary(deployed: dict[str, str], name: str) -> None:
     """The policy that names the function is attached to the function's role."""
     iam = boto3.client("iam", region_name=REGION)
-    role = iam.get_role(RoleName=deployed[f"{engine}Role"])["Role"]
+    role_name = name.replace("Rotator", "Role")
+    role = iam.get_role(RoleName=deployed[role_name])["Role"]
     boundary = role["PermissionsBoundary"]["PermissionsBoundaryArn"]
     assert boundary == PARAMETERS["PermissionsBoundary"]
-    (attached,) = iam.list_attached_role_policies(RoleName=deployed[f"{engine}Role"])[
-        "AttachedPolicies"
-    ]
+    (attached,) = iam.list_attached_role_policies(RoleName=deployed[role_name])["AttachedPolicies"]
     version = iam.get_policy_version(PolicyArn=attached["PolicyArn"], VersionId="v1")
     document: Any = version["PolicyVersion"]["Document"]
     (named,) = (
@@ -199,7 +200,7 @@ def test_a_role_has_its_policies_and_boundary(deployed: dict[str, str], engine: 
         for statement in document["Statement"]
         if statement["Sid"] == "RotateSecretsThatNameThisFunction"
     )
-    assert named.endswith(f":function:{deployed[f'{engine}Rotator']}")
+    assert named.endswith(f":function:{deployed[name]}")
 
 
 def test_the_key_rotates_and_has_its_policy(deployed: dict[str, str]) -> None:

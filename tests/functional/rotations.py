@@ -23,20 +23,18 @@ from uuid import uuid4
 
 import pytest
 
+from local.engines import ENGINES
 from local.secretsmanager import Outcome, SecretsManagerService
 from local.secretsmanager.versions import Version
 from local.servers import Server
-from rotators.mysql.rotator import MysqlRotator
-from rotators.postgres.rotator import PostgresRotator
 from shared.errors import RotationError
 from shared.rotator import Rotator
 from shared.runtime import SERVICE, UnexpectedError, handler_for
 
 ROTATORS: Mapping[str, type[Rotator]] = {
-    "postgres": PostgresRotator,
-    "mysql": MysqlRotator,
-    "mariadb": MysqlRotator,
+    name: declared.rotator() for name, declared in ENGINES.items()
 }
+"""Imported before any test runs: a function's logger keeps the output that it finds then."""
 
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 

@@ -19,23 +19,25 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
+from local.engines import ENGINES
 from local.servers import Server, start
 from tests.kit.digest import digest
 from tests.kit.function import ROOT
 from tests.kit.lane import Lane
 from tests.kit.matrix import (
-    LANES,
     Boundaries,
     Report,
     Task,
     boundaries_of,
     chains_of,
     run_all,
+    run_here,
     storms_of,
 )
 from tests.kit.oracles import Place, oracle_for
-from tests.kit.pairs import HANDLERS, SUBJECTS, Subject
+from tests.kit.pairs import SUBJECTS, Subject
 from tests.kit.pauses import pauses_of
+from tests.kit.restarts import prove_restarts
 from tests.kit.twins import TwinLane
 from tests.kit.window import measure
 
@@ -160,7 +162,7 @@ class Proof:
 @cache
 def code_of(subject: Subject) -> str:
     """Return the digest of the code that rotates a subject: the core's and the rotator's."""
-    package = HANDLERS[subject.engine].split(".")[:2]
+    package = ("rotators", ENGINES[subject.engine].folder)
     return digest([ROOT / "shared", ROOT.joinpath(*package)])
 
 
@@ -172,9 +174,15 @@ def prepared(server: Server) -> Server:
 
 
 def prove(
-    server: Server, subject: Subject, folder: Path, *, every: int = 1, storms: int = STORMS
+    server: Server,
+    subject: Subject,
+    folder: Path,
+    *,
+    every: int = 1,
+    storms: int = STORMS,
+    place: Place | None = None,
 ) -> Proof:
-    """Run the crash matrix of one subject on a prepared server.
+    """Run the crash matrix of one subject on a prepared server, which is restarted besides.
 
     Args:
         server: Where.
@@ -182,31 +190,50 @@ def prove(
         folder: For the functions' logs.
         every: 1 for every boundary, 10 for every tenth.
         storms: How many storms besides.
+        place: Where the server is, with another handler or oracle than the engine's.
     """
-    place = Place.of(server)
+    place = place or Place.of(server)
+    offset = offset_of(subject, every)
+
+    def restart() -> None:
+        server.stop_hard()
+        server.restart()
+
     with Lane(place, subject, folder) as lane:
         boundaries = boundaries_of(lane)
-        again = boundaries_of(lane) if every == 1 else boundaries
-    offset = offset_of(subject, every)
-    tasks: list[Task] = [
-        *chains_of(boundaries, every, offset),
-        *storms_of(subject, boundaries, storms),
-    ]
-    # Each lane costs a second to start, which a sample does not win back.
-    report = run_all(place, subject, tasks, folder, lanes=LANES if every == 1 else 2)
+        tasks: list[Task] = [
+            *chains_of(boundaries, every, offset),
+            *storms_of(subject, boundaries, storms),
+        ]
+        if every > 1:
+            report = run_here(lane, tasks)
+            report.add(prove_restarts(lane, restart, every))
+            return _proof(server, subject, boundaries, report)
+        again = boundaries_of(lane)
+    report = run_all(place, subject, tasks, folder)
+    with Lane(place, subject, folder) as lane:
+        report.add(prove_restarts(lane, restart, every))
     if boundaries != again:
         report.wrong.append("two healthy rotations did not have the same boundaries")
     return _proof(server, subject, boundaries, report)
 
 
-def prove_pauses(server: Server, subject: Subject, folder: Path, *, every: int = 1) -> Proof:
+def prove_pauses(
+    server: Server,
+    subject: Subject,
+    folder: Path,
+    *,
+    every: int = 1,
+    place: Place | None = None,
+) -> Proof:
     """Run the pause matrix of one subject on a prepared server; arguments as :func:`prove`."""
-    place = Place.of(server)
+    place = place or Place.of(server)
     with TwinLane(place, subject, folder) as lane:
         boundaries = boundaries_of(lane)
-    tasks = [*pauses_of(boundaries, every, offset_of(subject, every))]
-    lanes = LANES if every == 1 else 2
-    report = run_all(place, subject, tasks, folder, lanes=lanes, kind=TwinLane)
+        tasks = [*pauses_of(boundaries, every, offset_of(subject, every))]
+        if every > 1:
+            return _proof(server, subject, boundaries, run_here(lane, tasks))
+    report = run_all(place, subject, tasks, folder, kind=TwinLane)
     return _proof(server, subject, boundaries, report)
 
 

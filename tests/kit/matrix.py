@@ -254,12 +254,23 @@ def _run_storm(trial: Trial, storm: Storm, report: Report) -> None:
             trial.change_rights()  # whichever of a pair is active
 
 
+def run_here(lane: Lane, tasks: Iterable[Task]) -> Report:
+    """Carry out a few tasks one after the other: another lane takes longer to start than they do.
+
+    Returns:
+        One report of all.
+    """
+    report = Report()
+    for task in tasks:
+        report.add(run(lane, task))
+    return report
+
+
 def run_all(
     place: Place,
     subject: Subject,
     tasks: Sequence[Task],
     folder: Path,
-    lanes: int = LANES,
     kind: type[Lane] = Lane,
 ) -> Report:
     """Carry out many tasks, several at the same time.
@@ -269,7 +280,6 @@ def run_all(
         subject: What is proven.
         tasks: What is to be carried out.
         folder: For the functions' logs.
-        lanes: How many at the same time.
         kind: Which lanes the tasks need.
 
     Returns:
@@ -284,9 +294,9 @@ def run_all(
         context.Process(
             target=_work, args=(kind, place, subject, folder, waiting, done), daemon=False
         )
-        for _ in range(lanes)
+        for _ in range(LANES)
     ]
-    for each in [*tasks, *[None] * lanes]:
+    for each in [*tasks, *[None] * LANES]:
         waiting.put(each)
     for worker in workers:
         worker.start()

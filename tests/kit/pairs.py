@@ -1,13 +1,14 @@
 """Which engine is proven with which strategy."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-HANDLERS = {
-    "postgres": "rotators.postgres.rotator.handler",
-    "mysql": "rotators.mysql.rotator.handler",
-    "mariadb": "rotators.mysql.rotator.handler",
-}
-"""Engine to the handler of its function."""
+from local.engines import ENGINES
+from local.servers import KINDS
+from shared.engine import By, Engine
+
+FURTHER_VERSIONS = ("postgres-18", "mariadb-11.8", "valkey-redis")
+"""Servers besides the one of each engine that is easiest to have."""
 
 
 @dataclass(frozen=True, order=True)
@@ -48,25 +49,17 @@ class Subject:
         return self.strategy == "alternating-users"
 
 
-def _subjects() -> tuple[Subject, ...]:
-    everywhere = (
-        ("single-user", False),
-        ("single-user-by-administrator", True),
-        ("alternating-users", True),
-    )
-    two_passwords = {
-        "mysql": (("dual-password", False), ("dual-password", True)),
-        "mariadb": (("dual-password", True),),
-    }
-    kinds = ("postgres", "postgres-18", "mysql", "mariadb", "mariadb-11.8")
-    return tuple(
-        Subject(kind, strategy, administrator)
-        for kind in kinds
-        for strategy, administrator in (
-            *everywhere,
-            *two_passwords.get(kind.partition("-")[0], ()),
-        )
-    )
+def subjects_of(kind: str, engine: Engine) -> Iterator[Subject]:
+    """Yield every strategy that an engine is declared to have, by whomever, on one server."""
+    for strategy, by_whom in engine.strategies.items():
+        for by in sorted(by_whom, reverse=True):
+            yield Subject(kind, strategy.value, by is By.ADMINISTRATOR)
 
 
-SUBJECTS = _subjects()
+SUBJECTS = tuple(
+    subject
+    for kind in KINDS
+    if kind in ENGINES or kind in FURTHER_VERSIONS
+    for subject in subjects_of(kind, ENGINES[kind.partition("-")[0]].engine)
+)
+"""The same of every server, in their order."""

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from local.template import ROOT
 from shared.settings import StrategyName
-from tests.pages import diagrams, promises, runbook
+from tests.pages import checks, diagrams, promises, reference, runbook
 
 RUNBOOK = ROOT / "docs" / "when-a-rotation-fails.md"
 ROTATION = ROOT / "docs" / "how-a-rotation-works.md"
+REFERENCE = ROOT / "docs" / "rotator-reference.md"
+CHECKS = ROOT / "docs" / "checks.md"
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ def _promises(strategy: StrategyName, *, administrator: bool) -> Part:
 
 PARTS = [
     Part(RUNBOOK, "errors", runbook.chapters),
+    Part(CHECKS, "checks", checks.checks),
+    Part(CHECKS, "codes", checks.codes),
     _rotation(StrategyName.SINGLE_USER, administrator=False),
     _rotation(StrategyName.ALTERNATING_USERS, administrator=True),
     _promises(StrategyName.SINGLE_USER, administrator=False),
@@ -64,4 +68,5 @@ PARTS = [
     Part(ROTATION, "standings", diagrams.standings),
     Part(ROTATION, "verdicts", diagrams.verdicts),
     Part(ROTATION, "searches", diagrams.searches),
+    Part(REFERENCE, "reference", reference.chapters),
 ]

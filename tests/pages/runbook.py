@@ -11,6 +11,7 @@ from shared.errors import (
     AccessDenied,
     AdministratorIsUser,
     AdministratorUnproven,
+    AnotherFunction,
     BadSecret,
     BadSetting,
     CannotRotate,
@@ -25,8 +26,10 @@ from shared.errors import (
     NotOurUser,
     NotRotatable,
     PasswordRejected,
+    RdsProxy,
     Remedy,
     ReplicaBehind,
+    ReplicaSecret,
     RotationError,
     RotationNotEnabled,
     StrategyNeedsAdministrator,
@@ -89,11 +92,14 @@ COMMANDS: Mapping[type[RotationError], tuple[str, ...]] = {
     CertificateUntrusted: (CERTIFICATE,),
     HostNameMismatch: (CERTIFICATE,),
     IdleUserInUse: (tag("rotation:in-use", "warn"),),
+    AnotherFunction: (question("RotationLambdaARN"), ATTACH),
     ManagedSecret: (question("OwningService"),),
     NameTooLong: (tag("rotation:second-user", "<name>"),),
     NoLoginWorks: EDIT,
     NotOurUser: (tag("rotation:second-user", "<name>"),),
     PasswordRejected: (tag("rotation:password-length", "<length>"),),
+    RdsProxy: EDIT,
+    ReplicaSecret: (question("PrimaryRegion"),),
     ReplicaBehind: (
         question("ReplicationStatus"),
         REPLICATE,
@@ -133,7 +139,7 @@ def chapters(template: Template | None = None) -> str:
         for remedy in Remedy
         for part in (
             f"## {remedy.replace('-', ' ').capitalize()}",
-            _lines(remedies()[remedy], _told_by(alarms.get(remedy))),
+            lines(remedies()[remedy], _told_by(alarms.get(remedy))),
             *(_section(kind) for kind in kinds() if kind.remedy is remedy),
         )
     )
@@ -147,7 +153,7 @@ def _told_by(alarm: str | None) -> str:
 
 def _section(kind: type[RotationError]) -> str:
     commands = COMMANDS.get(kind, ())
-    text = _lines(meaning(kind), kind.hint, REPEATED if kind.retry_cures else IN_VAIN)
+    text = lines(meaning(kind), kind.hint, REPEATED if kind.retry_cures else IN_VAIN)
     block = "\n".join(["```console", *(f"$ {command}" for command in commands), "```"])
     return "\n\n".join([f"### {kind.__name__}", text, *([block] if commands else [])])
 
@@ -180,7 +186,7 @@ def alarms_by_remedy(template: Template) -> dict[str, str]:
     }
 
 
-def _lines(*texts: str) -> str:
+def lines(*texts: str) -> str:
     """Return the texts with one sentence a line."""
     return "\n".join(line for text in texts for line in _sentences(text))
 
