@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, TextIO
 
+import boto3
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -24,6 +25,7 @@ from console.rotate import PATIENCE_SECONDS, rotate
 from console.schedules import hours_of
 from console.screen import Screen
 from console.status import status
+from escrow.command import app as escrow
 
 FIRST_STEPS = """\
 Rotates database passwords in AWS Secrets Manager. What to do first:
@@ -105,6 +107,8 @@ def options(
     """Rotates database passwords in AWS Secrets Manager: looks, attaches, rotates, recovers."""
     screen = Screen(as_json=as_json, quiet=quiet, out=_line.out, err=_line.err)
     _line.session = Session(Account(profile, region, endpoint_url), screen)
+    if context.invoked_subcommand == "escrow":
+        boto3.setup_default_session(profile_name=profile, region_name=region)
     if context.invoked_subcommand is None:
         for line in FIRST_STEPS.split("\n"):
             screen.say(line)
@@ -286,6 +290,9 @@ def disable_command(
         )
 
     _run(work)
+
+
+app.add_typer(escrow, name="escrow")
 
 
 def _run(work: Callable[[Session], Exit]) -> None:
