@@ -55,6 +55,12 @@ class Vault:
             def do_POST(self) -> None:
                 vault.answer(self)
 
+            def handle_expect_100(self) -> bool:
+                # S3's client waits a second for it.
+                going_on = super().handle_expect_100()
+                self.wfile.flush()
+                return going_on
+
             do_PUT = do_POST  # noqa: N815 - a name that http.server asks for
 
             def log_message(self, *_: object) -> None:
