@@ -187,6 +187,10 @@ class Account:
         """KMS."""
         return self._client("kms")  # type: ignore[no-any-return]
 
+    def client(self, service: str) -> Any:  # noqa: ANN401 (of any service)
+        """Return the client of any service, by boto3's name."""
+        return self._client(service)
+
 
 def code_of(error: ClientError) -> str:
     """Return the code of a service's error."""

@@ -1,5 +1,6 @@
 """The command line of `rotation`."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,12 +21,13 @@ from console.enable import enable
 from console.explain import codes, explain
 from console.fleet import Wanted, describe, select
 from console.outcome import CouldNotLook, Exit, Misused, Stop
+from console.posture.report import DAYS, report
 from console.recover import Choices, recover
+from console.rekey import rekey
 from console.rotate import PATIENCE_SECONDS, rotate
 from console.schedules import hours_of
 from console.screen import Screen
 from console.status import status
-from escrow.command import app as escrow
 
 FIRST_STEPS = """\
 Rotates database passwords in AWS Secrets Manager. What to do first:
@@ -43,6 +45,7 @@ EPILOG = (
     "Everywhere: --json, --quiet, --profile, --region, --endpoint-url. Exit status: 0 well, "
     "1 failure, 2 warnings, 3 usage, 4 could not look."
 )
+ESCROW = "escrow"
 FLAGS = frozenset({"--json", "--quiet", "-q"})
 VALUES = frozenset({"--profile", "--region", "--endpoint-url"})
 """Options of every command; they may stand anywhere on the line."""
@@ -107,8 +110,11 @@ def options(
     """Rotates database passwords in AWS Secrets Manager: looks, attaches, rotates, recovers."""
     screen = Screen(as_json=as_json, quiet=quiet, out=_line.out, err=_line.err)
     _line.session = Session(Account(profile, region, endpoint_url), screen)
-    if context.invoked_subcommand == "escrow":
+    if context.invoked_subcommand == ESCROW:
+        # Its commands take what the SDK takes.
         boto3.setup_default_session(profile_name=profile, region_name=region)
+        if endpoint_url is not None:
+            os.environ["AWS_ENDPOINT_URL"] = endpoint_url
     if context.invoked_subcommand is None:
         for line in FIRST_STEPS.split("\n"):
             screen.say(line)
@@ -292,7 +298,71 @@ def disable_command(
     _run(work)
 
 
-app.add_typer(escrow, name="escrow")
+@app.command("posture", epilog=EPILOG)
+def posture_command(
+    names: Names = None,
+    tags: Tags = None,
+    *,
+    every: Every = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="One row a secret, for auditors.")] = False,
+    days: Annotated[int, typer.Option(min=1, help="That a password may be old.")] = DAYS,
+    values: Annotated[
+        bool,
+        typer.Option("--values/--no-values", help="Read secrets' values for host and port alone."),
+    ] = True,
+) -> None:
+    """How well secrets, their keys, functions and databases are protected; changes nothing."""
+    wanted = Wanted(names or (), tags or (), every)
+
+    def work(session: Session) -> Exit:
+        secrets = select(session.account, wanted)
+        return report(
+            session.account,
+            session.screen,
+            secrets,
+            days=days,
+            as_csv=as_csv,
+            reads_values=values,
+        )
+
+    _run(work)
+
+
+@app.command("rekey", epilog=EPILOG)
+def rekey_command(
+    names: Names = None,
+    tags: Tags = None,
+    *,
+    key: Annotated[str, typer.Option("--key", metavar="ARN", help="The new KMS key.")],
+    yes: Yes = False,
+    patience: Annotated[
+        float, typer.Option(min=1, help="Seconds without news before a rotation is left to itself.")
+    ] = PATIENCE_SECONDS,
+) -> None:
+    """Put secrets under another KMS key, and rotate each once; may be run again at any time."""
+
+    def work(session: Session) -> Exit:
+        secrets = select(session.account, Wanted(names or (), tags or ()))
+        return rekey(session.account, session.screen, secrets, key, yes=yes, patience=patience)
+
+    _run(work)
+
+
+try:
+    from escrow.command import app as escrow
+except ModuleNotFoundError:  # without the extra that brings its cryptography
+
+    @app.command(ESCROW, epilog=EPILOG, context_settings={"ignore_unknown_options": True})
+    def escrow_command(_: Annotated[list[str] | None, typer.Argument(hidden=True)] = None) -> None:
+        """Open credentials that were put into escrow: needs the extra `escrow`."""
+
+        def work(_: Session) -> Exit:
+            msg = "The command was installed without its extra: `uv tool install '.[escrow]'`."
+            raise Misused(msg)
+
+        _run(work)
+else:
+    app.add_typer(escrow, name=ESCROW)
 
 
 def _run(work: Callable[[Session], Exit]) -> None:

@@ -63,13 +63,18 @@ def end_attempt(account: Account, secret: Secret) -> bool:
     return True
 
 
-def begin(account: Account, secret: Secret) -> Begun:
+def begin(account: Account, secret: Secret, token: str = "") -> Begun:
     """Begin a rotation, as it is set up.
+
+    Args:
+        account: The account.
+        secret: What rotates.
+        token: The id of the version to make; a new one where it is empty.
 
     Raises:
         NotComplete: Another one has not ended.
     """
-    token = str(uuid4())
+    token = token or str(uuid4())
     with asking():
         try:
             account.secrets.rotate_secret(SecretId=secret.arn, ClientRequestToken=token)

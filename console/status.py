@@ -149,7 +149,7 @@ def to_csv(found: Iterable[Standing]) -> str:
     writer = csv.writer(written, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in map(to_dict, found):
-        writer.writerow([_cell(row[name]) for name in COLUMNS])
+        writer.writerow([cell(row[name]) for name in COLUMNS])
     return written.getvalue()
 
 
@@ -161,7 +161,8 @@ COLUMNS = (
 """Of the report for auditors."""
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """Return a value as a cell of CSV that no spreadsheet takes for a formula."""
     if value is None:
         return ""
     if isinstance(value, bool):

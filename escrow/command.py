@@ -1,9 +1,7 @@
 """``rotation escrow``: fetch, open and drill. Whoever fetches need not be able to open.
 
 The command adds it with ``app.add_typer(escrow.command.app, name="escrow")``; and it runs alone:
-``python -m escrow.command``. Credentials and Region are those of boto3's default session, a key's
-Region its own. What needs cryptography is imported by the commands that need it: the command has
-others.
+``python -m escrow.command``. Credentials and Region are the SDK's choice, a key's Region its own.
 """
 
 import json
@@ -18,7 +16,12 @@ from typing import TYPE_CHECKING, Annotated
 import boto3
 import typer
 
+from escrow.bucket import newest
+from escrow.drill import drill
 from escrow.errors import NotOpened
+from escrow.keys import open_record, require_asked_for
+from escrow.login import log_in
+from escrow.record import Record
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -46,9 +49,6 @@ def fetch_record(
 ) -> None:
     """Fetch the newest record of a secret. Needs the bucket, and no key that opens."""
     with _told():
-        from escrow.bucket import newest  # noqa: PLC0415 (see above)
-        from escrow.record import Record  # noqa: PLC0415
-
         raw = newest(boto3.client("s3"), bucket, secret, before)
         context = Record.from_bytes(raw).context
     _write(to, raw)
@@ -76,9 +76,6 @@ def open_file(
         _say("Give either --key or --data-key-fd.")
         raise typer.Exit(USAGE)
     with _told():
-        from escrow.keys import open_record, require_asked_for  # noqa: PLC0415 (see above)
-        from escrow.record import Record  # noqa: PLC0415
-
         record = Record.from_bytes(file.read_bytes())
         require_asked_for(record, secret=secret, version=version, since=since)
         if data_key_fd is not None:
@@ -101,10 +98,6 @@ def run_drill(
 
     Secrets Manager and the first key are not asked.
     """
-    with _told():
-        from escrow.drill import drill  # noqa: PLC0415 (see above)
-        from escrow.login import log_in  # noqa: PLC0415
-
     knock = partial(log_in, ca_file=ca_file)
     result = drill(secret, bucket, key, s3=boto3.client("s3"), kms=_kms(key), log_in=knock)
     name = secret.rpartition(":")[2].replace("/", "_")
@@ -146,9 +139,6 @@ def _told() -> Iterator[None]:
         yield
     except NotOpened as error:
         _say(str(error))
-        raise typer.Exit(FAILURE) from None
-    except ImportError as error:
-        _say(f"{error.name} is not installed here: install secret-rotation[escrow].")
         raise typer.Exit(FAILURE) from None
     except OSError as error:
         _say(f"{error.filename} cannot be read: {error.strerror}.")

@@ -8,6 +8,8 @@ import pytest
 
 from shared import databases
 
+pytest_plugins = ["tests.kit.plugin"]
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Listen to SIGINT, and so let the programs that tests start do.

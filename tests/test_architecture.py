@@ -38,6 +38,7 @@ ORDER = [
     {"strategies"},
     {"examination.finding"},
     {"examination.code"},
+    {"examination.posture"},
     {"examination.outside"},
     {"examination.registry", "examination.check"},
     {"examination.checks", "examination.certificate"},

@@ -59,8 +59,9 @@ class AlternatingUsers(Strategy):
         attempt = hold.attempt
         return (
             hold.reading.carries_fence
-            and self.databases.accepts(hold.rotation, attempt.pending)
+            # First: a user that was made and has no rights yet may be denied the login itself.
             and not _differences(attempt, keeper, _pair(attempt))
+            and self.databases.accepts(hold.rotation, attempt.pending)
         )
 
     def _ownership(

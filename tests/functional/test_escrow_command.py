@@ -16,7 +16,6 @@ import boto3
 import pytest
 from typer.testing import CliRunner, Result
 
-from console.app import run as rotation
 from escrow.command import app
 from local.secretsmanager import SecretsManagerService
 from local.servers import Server, start
@@ -278,30 +277,6 @@ def test_the_pages_program_opens_a_record(escrow: Escrow, tmp_path: Path) -> Non
             cwd=tmp_path,
         )
     assert told.stdout.decode() == TEXT
-
-
-def test_it_is_a_part_of_the_command(escrow: Escrow, tmp_path: Path) -> None:
-    """`rotation escrow` fetches, with the status that the command ends with."""
-    escrow.seal()
-    fetching = ["escrow", "fetch", SECRET, "--bucket", BUCKET, "--to"]
-    with patch.object(boto3, "setup_default_session"):
-        assert rotation([*fetching, str(tmp_path / "record")]) == 0
-        assert rotation([*fetching, str(tmp_path / "record")]) == 3
-    assert b"rotation-escrow-1" in (tmp_path / "record").read_bytes()
-
-
-def test_the_command_goes_without_its_cryptography(tmp_path: Path) -> None:
-    """Where it is not installed, all other commands start, and this one says what is missing."""
-    program = (
-        "import sys\n"
-        "sys.modules['cryptography'] = None\n"
-        "from console.app import run\n"
-        "assert run(['--version']) == 0\n"
-        f"sys.exit(run(['escrow', 'open', '{tmp_path}', '--secret', 'x', '--key', 'y']))"
-    )
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
-    assert told.returncode == 1
-    assert b"secret-rotation[escrow]" in told.stderr
 
 
 def test_it_runs_alone() -> None:
