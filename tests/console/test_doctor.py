@@ -12,7 +12,8 @@ import pytest
 from console.outcome import Exit
 from console.outside import CHECKS
 from console.policies import Answer, answer
-from shared.examination.code import Examiner
+from shared.examination.outside import OUTSIDE
+from shared.examination.posture import POSTURE
 from shared.examination.registry import CODES
 from tests.console.world import World
 
@@ -89,9 +90,8 @@ def app_of(world: World) -> World:
 
 
 def test_every_code_has_a_broken_world() -> None:
-    """What is found from outside is what these worlds show."""
-    outside = {name for name, code in CODES.items() if code.examiner is Examiner.OUTSIDE}
-    assert BROKEN.keys() == outside
+    """What doctor finds from outside, beside what posture does, is what these worlds show."""
+    assert BROKEN.keys() == {code.name for code in OUTSIDE} - {code.name for code in POSTURE}
 
 
 def test_a_healthy_world_has_no_finding(app: World) -> None:
