@@ -33,4 +33,5 @@ lock layer --constraint requirements/dev.txt --output-file shared/requirements.t
 lock postgres --constraint requirements/dev.txt --output-file rotators/postgres/requirements.txt
 lock mysql --constraint requirements/dev.txt --output-file rotators/mysql/requirements.txt
 lock valkey --constraint requirements/dev.txt --output-file rotators/valkey/requirements.txt
+lock escrow --constraint requirements/dev.txt --output-file escrow/requirements.txt
 lock examples --constraint requirements/dev.txt --output-file examples/users/requirements.txt

@@ -292,7 +292,6 @@ def test_the_first_failure_ends_it(world: World, keys: Keys) -> None:
     assert world.logs_in("one")
     assert keys.under("two") == {keys.old}
     world.service.keys[keys.new] = Key()
-    world.run("recover", "one", "--yes")
     said = world.run(*rekey(world, keys.new, *names))
     assert said.status == Exit.WARNINGS, said.out + said.err
     assert "(AWSPREVIOUS" in said.out

@@ -94,10 +94,7 @@ UNBREAKABLE = {"product": "it tells the server's name and version"}
 def test_every_code_has_its_world() -> None:
     """What the function may find is found in a world, or the registry promises too much."""
     ours = {name for name, code in CODES.items() if code.examiner is Examiner.FUNCTION}
-    without_a_world = {"TlsFailed"}
-    assert {world.code for world in WORLDS} == ours - {code.name for code in RETIRED} - (
-        without_a_world
-    )
+    assert {world.code for world in WORLDS} == ours - {code.name for code in RETIRED}
 
 
 @pytest.mark.parametrize("engine", ENGINES)
