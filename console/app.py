@@ -1,5 +1,6 @@
 """The command line of `rotation`."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -8,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, TextIO
 
+import boto3
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -43,6 +45,7 @@ EPILOG = (
     "Everywhere: --json, --quiet, --profile, --region, --endpoint-url. Exit status: 0 well, "
     "1 failure, 2 warnings, 3 usage, 4 could not look."
 )
+ESCROW = "escrow"
 FLAGS = frozenset({"--json", "--quiet", "-q"})
 VALUES = frozenset({"--profile", "--region", "--endpoint-url"})
 """Options of every command; they may stand anywhere on the line."""
@@ -107,6 +110,11 @@ def options(
     """Rotates database passwords in AWS Secrets Manager: looks, attaches, rotates, recovers."""
     screen = Screen(as_json=as_json, quiet=quiet, out=_line.out, err=_line.err)
     _line.session = Session(Account(profile, region, endpoint_url), screen)
+    if context.invoked_subcommand == ESCROW:
+        # Its commands take what the SDK takes.
+        boto3.setup_default_session(profile_name=profile, region_name=region)
+        if endpoint_url is not None:
+            os.environ["AWS_ENDPOINT_URL"] = endpoint_url
     if context.invoked_subcommand is None:
         for line in FIRST_STEPS.split("\n"):
             screen.say(line)
@@ -338,6 +346,23 @@ def rekey_command(
         return rekey(session.account, session.screen, secrets, key, yes=yes, patience=patience)
 
     _run(work)
+
+
+try:
+    from escrow.command import app as escrow
+except ModuleNotFoundError:  # without the extra that brings its cryptography
+
+    @app.command(ESCROW, epilog=EPILOG, context_settings={"ignore_unknown_options": True})
+    def escrow_command(_: Annotated[list[str] | None, typer.Argument(hidden=True)] = None) -> None:
+        """Open credentials that were put into escrow: needs the extra `escrow`."""
+
+        def work(_: Session) -> Exit:
+            msg = "The command was installed without its extra: `uv tool install '.[escrow]'`."
+            raise Misused(msg)
+
+        _run(work)
+else:
+    app.add_typer(escrow, name=ESCROW)
 
 
 def _run(work: Callable[[Session], Exit]) -> None:

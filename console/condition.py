@@ -190,7 +190,8 @@ def _why(
     secret: Secret, condition: Condition, error: Line | None, now: datetime, policy_days: int | None
 ) -> str:
     if error is not None:
-        return f"{error.step}: {error.cause}: {_first_sentence(error.message)}"
+        found = _first_sentence(error.message).replace(secret.arn, secret.name)
+        return f"{error.step}: {error.cause}: {found}"
     ago = told_age(now - secret.changed) if secret.changed else "some time"
     due = told_age(now - secret.next_rotation) if secret.next_rotation else ""
     texts: Mapping[Condition, str] = {

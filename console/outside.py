@@ -163,14 +163,14 @@ def _found(check: str, code: str, seen: str, secret: Secret, level: Level | None
     return Finding(check, code, level or known.level, seen, do.replace("<account>", account))
 
 
-def _kind(outside: Outside, secret: Secret, _function: Function) -> Iterator[Finding]:
+def _owner(outside: Outside, secret: Secret, _function: Function) -> Iterator[Finding]:
     if secret.owner:
-        yield _found("kind", "ManagedSecret", f"{secret.owner} manages it", secret)
+        yield _found("owner", "ManagedSecret", f"{secret.owner} manages it", secret)
     if secret.kind:
-        yield _found("kind", "PartnerSecret", f"its type is {secret.kind}", secret)
+        yield _found("owner", "PartnerSecret", f"its type is {secret.kind}", secret)
     if secret.is_replica(outside.account.region):
         seen = f"its primary is in {secret.primary_region}"
-        yield _found("kind", "ReplicaSecret", seen, secret)
+        yield _found("owner", "ReplicaSecret", seen, secret)
 
 
 def _function(_outside: Outside, secret: Secret, function: Function) -> Iterator[Finding]:
@@ -253,24 +253,24 @@ def _schedule(outside: Outside, secret: Secret, _function: Function) -> Iterator
         yield _found("schedule", "WindowTooShort", seen, secret)
 
 
-def _attempt(outside: Outside, secret: Secret, _function: Function) -> Iterator[Finding]:
+def _pending(outside: Outside, secret: Secret, _function: Function) -> Iterator[Finding]:
     if secret.pending is None:
         return
     ago = told_age(outside.now - secret.changed) if secret.changed else "some time"
     seen = f"AWSPENDING is on version {secret.pending}, last changed {ago} ago"
-    finding = _found("attempt", "AttemptUnfinished", seen, secret)
+    finding = _found("pending", "AttemptUnfinished", seen, secret)
     do = f"`rotation recover {secret.name}`"
     yield Finding(finding.check, finding.code, finding.level, seen, do)
 
 
 CHECKS: MutableMapping[str, Callable[[Outside, Secret, Function], Iterator[Finding]]] = {
-    "kind": _kind,
+    "owner": _owner,
     "function": _function,
     "invoke": _invoke,
     "role": _role,
     "secret policy": _secret_policy,
     "key": _key,
     "schedule": _schedule,
-    "attempt": _attempt,
+    "pending": _pending,
 }
 """In the order in which a report shows them."""

@@ -1,5 +1,6 @@
 """`rotation rotate`: begins one rotation, and follows it step by step to its end."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -175,10 +176,12 @@ def tell_unfinished(screen: Screen, secret: Secret, function: Function, log: Log
 def tell_line(screen: Screen, line: Line) -> None:
     """Say what a step did."""
     took = line.document.get("milliseconds")
-    told = f"{line.cause}: {line.message}" if line.failed else str(line.document.get("action", ""))
-    time_ = f"  {took} ms" if took is not None else ""
+    what = line.cause if line.failed else str(line.document.get("action", ""))
     style = STYLES[Exit.FAILURE] if line.failed else ""
-    screen.say(f"  {line.step:<13} {told}{time_}", style)
+    screen.say(f"  {line.step:<13} {what}{'' if took is None else f'  {took} ms'}", style)
+    if line.failed:
+        for sentence in re.split(r"(?<=[.:]) (?=[A-Z`])", line.message):
+            screen.say(f"    {sentence}")
 
 
 def follow_to_its_end(

@@ -371,6 +371,11 @@ class Proxy:
         except OSError:
             self._cut(connection)
             return
+        with self._lock:
+            cut_meanwhile = connection not in self._connections
+        if cut_meanwhile:
+            connection.close()
+            return
         for side in (connection.client, connection.database):
             side.settimeout(None)
             side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -2,8 +2,8 @@
 
     make stage
 
-PostgreSQL, MySQL and MariaDB with TLS, a Secrets Manager endpoint, the template's functions, and
-for each server
+PostgreSQL, MySQL, MariaDB and Valkey with TLS, a Secrets Manager endpoint, the template's
+functions, and for each server
 
 - ``app/<server>``, to rotate with the AWS CLI as one likes,
 - ``example/<server>``, which the events of ``events/`` are about, for `make invoke` and
@@ -128,8 +128,9 @@ class Stage:
                 event = json.loads((ROOT / "events" / f"{kind}-{event_name}.json").read_text())
                 name, _, ending = event["SecretId"].rpartition(":")[2].rpartition("-")
                 if name in self.made:
-                    forget = {"SecretId": name, "ForceDeleteWithoutRecovery": True}
-                    self.service.handle("DeleteSecret", forget)
+                    for each in (name, f"{name}-administrator"):  # forced, it need not be there
+                        forget = {"SecretId": each, "ForceDeleteWithoutRecovery": True}
+                        self.service.handle("DeleteSecret", forget)
                     server.drop_user(username)
                 secret = make_secret(self.service, server, name, ending, username=username)
                 self.made.add(name)

@@ -44,6 +44,12 @@ READ_HINT = (
     "Tag the administrator's secret rotation:administrator with the name of the function that may "
     "read it, postgres or mysql; under a customer-managed key the role needs kms:Decrypt besides."
 )
+MASTERARN_HINT = (
+    "Let `masterarn` be the ARN of the administrator's secret, in the Region of this one: `aws "
+    "secretsmanager put-secret-value --secret-id <ARN> --secret-string file://value.json`."
+)
+HINTS: Mapping[type[RotationError], str] = {AccessDenied: READ_HINT, NotRotatable: MASTERARN_HINT}
+"""What to do about an administrator's secret that cannot be read."""
 RDS_REFUSALS: Mapping[str, type[RotationError]] = {
     "AccessDenied": AccessDenied,
     "NotFound": AdministratorUnproven,
@@ -116,10 +122,8 @@ class Administrators:
             tags = self._store.describe(arn).tags
             patterns = Options.of_tags(arn, tags).values.get(Tag.ROTATES, "" if adopting else "*")
             _require_named(users, patterns, arn)
-            version = self._store.current(arn)
-        found = version.login(
-            f"AWSCURRENT of the administrator's secret {arn}", host_required=False
-        )
+            where = f"AWSCURRENT of the administrator's secret {arn}"
+            found = self._store.current(arn).login(where, host_required=False)
         if found.username in users:
             msg = f"The administrator's secret {arn} belongs to the rotated user {found.username}."
             raise AdministratorIsUser(msg)
@@ -227,7 +231,8 @@ def _naming(arn: str, secret_arn: str) -> Iterator[None]:
         yield
     except (NotRotatable, ServiceFailed) as error:
         msg = f"`masterarn` of {secret_arn} names {arn}, which cannot be used: {error.message}"
-        hint = READ_HINT if isinstance(error, AccessDenied) else error.advice
+        # The rotated secret's ARN would be filled in otherwise.
+        hint = HINTS.get(type(error), error.advice.replace("<ARN>", arn))
         raise type(error)(msg, hint=hint) from None
 
 

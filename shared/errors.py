@@ -49,8 +49,9 @@ A message never holds a password: drivers' texts are scrubbed before they are pu
 :mod:`shared.redaction`).
 """
 
+import hashlib
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class Remedy(StrEnum):
@@ -440,8 +441,8 @@ class NoLoginWorks(CannotRotate):
 
     remedy = Remedy.LOCKED_OUT
     hint = (
-        "Set the password by hand and store it as AWSCURRENT, or name an administrator in the "
-        "secret's `masterarn`, who resets it at the next rotation."
+        "If it is the password: set it by hand and store it as AWSCURRENT, or name an "
+        "administrator in the secret's `masterarn`, who resets it at the next rotation."
     )
 
 
@@ -511,7 +512,19 @@ class CurrentChanged(CannotRotate):
 class NameTooLong(CannotRotate):
     """The second user's name is longer than the engine allows."""
 
-    hint = "Choose a shorter name with the tag rotation:second-user."
+    hint = (
+        "Choose a shorter name: `aws secretsmanager tag-resource --secret-id <ARN> --tags "
+        "Key=rotation:second-user,Value=<name>`."
+    )
+
+    @classmethod
+    def of(cls, name: str, length: int, longest: int) -> Self:
+        """Return the error for a name of ``length`` where ``longest`` is allowed, with another."""
+        shorter = f"second_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        return cls(
+            f"The name {name} of the second user has a length of {length}; {longest} are allowed.",
+            hint=cls.hint.replace("<name>", shorter),
+        )
 
 
 class CapabilityMissing(CannotRotate):

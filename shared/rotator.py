@@ -92,6 +92,10 @@ class Rotator(ABC):
     def connect(self, login: Login, deadline: Deadline) -> Session:
         """Log in over verified TLS.
 
+        Called with right and with wrong passwords: once for each that the search tries, once for
+        the session that changes something, and once more to prove each login. Nothing is remembered
+        from one call to the next.
+
         Args:
             login: Where and as whom; ``login.tls`` is False only where the secret asks for
                 plaintext.
@@ -117,11 +121,7 @@ class Rotator(ABC):
         """Raise NameTooLong when the engine does not allow so long a user name."""
         length = cls.name_length(username)
         if length > cls.longest_name:
-            msg = (
-                f"The name {username} of the second user has a length of {length}; the engine "
-                f"allows {cls.longest_name}."
-            )
-            raise NameTooLong(msg)
+            raise NameTooLong.of(username, length, cls.longest_name)
 
     def run(self, rotation: Rotation) -> Action:
         """Carry out one step.

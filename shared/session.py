@@ -41,6 +41,7 @@ class Lock(Enum):
     """How a session came by a lock."""
 
     AT_ONCE = auto()
+    """Nobody else had it."""
     AFTER_WAITING = auto()
     """Another session held it first: what was read before may be out of date."""
     NOT_HELD = auto()
@@ -61,8 +62,15 @@ class Ownership(Enum):
 class Session(ABC):
     """One open, authenticated connection to a database.
 
-    Every method raises a subclass of :class:`shared.errors.DatabaseError`, with no password in its
-    text, and gives up when the deadline that the session was opened with is over.
+    Every method raises a subclass of :class:`shared.errors.DatabaseError`, and gives up when the
+    deadline that the session was opened with is over.
+
+    It serves one step of one delivery, in one thread; nothing is remembered for the next one.
+    Whatever is asked may be asked again, in another session too: every change ends in the same
+    state, from wherever the one before it was interrupted.
+
+    No password stands in what is raised, logged, printed or chained: a driver's texts and frames
+    may hold one.
     """
 
     engine: ClassVar[Engine]
@@ -78,7 +86,7 @@ class Session(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End the session and release its lock; never raises."""
+        """End the session and release its lock; never raises, and may be called again."""
 
     def only_look(self) -> None:  # noqa: B027 (an engine whose server cannot refuse has nothing to do)
         """Let the server refuse every change by this session from now on, where it can."""
@@ -86,6 +94,8 @@ class Session(ABC):
     @abstractmethod
     def lock(self, name: str, seconds: float) -> Lock:
         """Take the server-wide (or database-wide) advisory lock ``name`` until the session ends.
+
+        Called once in a session that is going to change something, before it does.
 
         Args:
             name: The secret's ARN; an engine may hash it to fit.
@@ -98,6 +108,9 @@ class Session(ABC):
     @abstractmethod
     def change_password(self, username: str, password: str) -> None:
         """Make ``password`` the only password of ``username``; idempotent.
+
+        Called under the lock, after the fence was moved: with a new password, or with the former
+        one to put it back. A missing user is not made.
 
         Args:
             username: The session's own user, or another one if the session's user may change it.
@@ -112,6 +125,8 @@ class Session(ABC):
     @abstractmethod
     def account_problem(self, username: str) -> DatabaseError | None:
         """Say what keeps ``username`` from logging in, that another password would not cure.
+
+        Called when a login was refused, and before an administrator sets a password.
 
         Returns:
             AccountMissing, AccountLocked or AccountExpired, ready to be raised; None when the
@@ -209,7 +224,8 @@ class TwoPasswords(Protocol):
     def set_both(self, username: str, new: str, old: str) -> None:
         """Make ``new`` and ``old`` the user's passwords, from any state in which ``old`` works.
 
-        At no moment does ``old`` stop working. Idempotent.
+        At no moment does ``old`` stop working. Idempotent. Called under the lock, after the fence
+        was moved; a missing user is not made.
 
         Raises:
             PasswordRejected: The server's policy refuses it (for example PASSWORD HISTORY).

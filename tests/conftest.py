@@ -2,10 +2,13 @@
 
 import signal
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 
 from shared import databases
+
+pytest_plugins = ["tests.kit.plugin"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -17,7 +20,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses"):
         # What hands tests to workers collects none, and would not see who has notes at the end.
         for folder in ("conformance", "histories"):
-            config.pluginmanager.import_plugin(f"tests.{folder}.conftest")
+            conftest = import_module(f"tests.{folder}.conftest")
+            if not config.pluginmanager.is_registered(conftest):
+                config.pluginmanager.register(conftest)
 
 
 @pytest.fixture(scope="session", autouse=True)

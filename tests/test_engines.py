@@ -15,9 +15,12 @@ from local.engines import ENGINES
 from local.servers import KINDS
 from local.template import ROOT
 from shared.settings import StrategyName
-from tests.conformance.subjects import QUICK
+from tests.kit.contract.world import World
 from tests.kit.oracles import ORACLES
 from tests.kit.pairs import SUBJECTS
+from tests.kit.worlds import WORLDS
+
+QUICK = {each for world in WORLDS for each in world.subjects() if each.name in (world.quick or ())}
 
 every_engine = pytest.mark.parametrize("name", sorted(ENGINES))
 
@@ -39,10 +42,18 @@ def test_tools_know_the_engine(name: str) -> None:
         "local/client.py: a client, of DRIVERS": client.DRIVERS,
         "local/demo/logins.py: the line of a login, of LINES": logins.LINES,
         "local/demo/scenes.py: a scene": {scene.engine for scene in SCENES},
-        "tests/conformance/subjects.py: a quick subject": {each.engine for each in QUICK},
+        "tests/kit/worlds: a world": {world.engine().name for world in WORLDS},
+        "its world: a quick subject": {each.engine for each in QUICK},
     }
     for what, known in needed.items():
         assert name in known, f"{name} lacks, in {what}"
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_every_world_is_asked(world: type[World]) -> None:
+    """Each world has a class of contract tests."""
+    classes = "".join(path.read_text() for path in ROOT.glob("tests/conformance/test_*.py"))
+    assert f"    world = {world.__name__}\n" in classes, f"no class has the world {world.__name__}"
 
 
 @pytest.mark.parametrize(
@@ -51,9 +62,9 @@ def test_tools_know_the_engine(name: str) -> None:
 )
 def test_every_function_is_measured(name: str) -> None:
     """One engine of each function that has single-user is measured beside its bare calls."""
-    measured = {ENGINES[each.kind].folder for each in measurements.ENGINES}
+    measured = {each.folder for each in measurements.ENGINES}
     folder = ENGINES[name].folder
-    assert folder in measured, f"{folder} lacks, in local/bench/measurements.py: a floor"
+    assert folder in measured, f"{folder} lacks, in local/bench/bare.py, recording.py: its driver"
 
 
 @every_engine

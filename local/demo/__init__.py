@@ -1,9 +1,9 @@
 """A demonstration on real databases: `python -m local.demo`, or `make demo`.
 
-It starts Secrets Manager on loopback and servers of PostgreSQL, MySQL and MariaDB that demand TLS,
-and rotates a secret for each engine and strategy, while a client that reads AWSCURRENT and logs in
-afresh runs without pause. Once it kills the rotation function in the middle. It tells what happens
-as it happens, and ends with status 0 only if every claim that it prints held.
+It starts Secrets Manager on loopback and servers of PostgreSQL, MySQL, MariaDB and Valkey that
+demand TLS, and rotates a secret for each engine and strategy, while a client that reads AWSCURRENT
+and logs in afresh runs without pause. Once it kills the rotation function in the middle. It tells
+what happens as it happens, and ends with status 0 only if every claim that it prints held.
 
 Nothing is simulated but the service itself: the functions run under AWS's own Lambda runtime
 client, in processes of their own, and every number is counted in a log or measured by the client.

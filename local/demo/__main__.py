@@ -56,7 +56,7 @@ def _demonstrate(terminal: Terminal) -> int:
         terminal.line(f"  {terminal.styled(terminal.good, Style.GOOD)} {name:<20} {where}")
 
     with ExitStack() as stack:
-        with terminal.status("starting Secrets Manager, PostgreSQL, MySQL and MariaDB"):
+        with terminal.status("starting Secrets Manager, PostgreSQL, MySQL, MariaDB and Valkey"):
             world = stack.enter_context(running_world(ready))
         return _play(world, terminal, began)
 

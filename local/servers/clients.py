@@ -310,8 +310,8 @@ class ValkeyClient(Client):
 
     def version(self, account: Account, database: str) -> str:
         """Return the server's version, as it tells it."""
-        ((told,),) = self.execute(account, database, "INFO server")
-        return str(told.get("valkey_version") or told["redis_version"])
+        ((told,),) = self.execute(account, database, "HELLO")  # which everybody may ask
+        return str(dict(zip(told[::2], told[1::2], strict=True))["version"])
 
     def logs_in(self, account: Account, database: str) -> bool:
         """Tell whether the server accepts the account's password."""

@@ -79,8 +79,7 @@ IN_CLEAR_HINT = (
 )
 REQUIRE_SSL_HINT = (
     'The secret says "ssl": false: an account with REQUIRE SSL, and a server with '
-    "require_secure_transport, refuse the right password as well without TLS. "
-    + error_codes.REFUSED_HINT
+    "require_secure_transport, refuse the right password as well without TLS. Remove it. "
 )
 
 
@@ -248,7 +247,8 @@ def _refusal(code: int, text: str, login: Login, circumstances: str) -> Database
         return error
     addresses = ADDRESS.findall(text)
     seen = f" The server sees {Account(login.username, addresses[-1])}." if addresses else ""
-    return LoginRefused(error.message + seen, hint=error.advice if login.tls else REQUIRE_SSL_HINT)
+    without_tls = "" if login.tls else REQUIRE_SSL_HINT
+    return LoginRefused(error.message + seen, hint=without_tls + error.advice)
 
 
 def _no_plaintext(circumstances: str) -> TlsRequired:

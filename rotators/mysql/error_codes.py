@@ -18,6 +18,7 @@ from shared.errors import (
     AccountUnusable,
     DatabaseError,
     LoginRefused,
+    NameTooLong,
     PasswordExpired,
     PasswordRejected,
     PermissionDenied,
@@ -71,7 +72,9 @@ CONNECTIONS_HINT = (
 REFUSED_HINT = (
     "Compare the secret with the account in the database. The servers give the same answer for a "
     "wrong password, a user that does not exist for this client's address, an account that wants a "
-    "client certificate (REQUIRE X509), and, under max_password_errors, a blocked one."
+    "client certificate (REQUIRE X509), and, under max_password_errors, a blocked one. A DBA sees "
+    "which: SELECT User, Host, plugin, ssl_type FROM mysql.user; no certificate is asked for after "
+    "ALTER USER {account} REQUIRE SSL, with the account's own host."
 )
 WAIT_HINT = (
     "Another session holds a lock that account changes wait for, such as a backup or FLUSH TABLES "
@@ -81,7 +84,6 @@ DENIED_HINT = (
     "Grant it; an administrator needs at least GRANT CREATE USER ON *.* TO {account}; GRANT SELECT "
     "ON mysql.* TO {account}; what a strategy needs besides is in the rotator's README."
 )
-NAME_HINT = "Choose a shorter name with the tag rotation:second-user."
 LOCKED_HINT = (
     "Unlock it: ALTER USER {account} ACCOUNT UNLOCK, with the account's own host; or do not rotate "
     "the secret."
@@ -200,7 +202,7 @@ IN_STATEMENT: Mapping[int, ErrorMeaning] = {
     1470: ErrorMeaning(
         StatementFailed,
         "a name is longer than the server allows",
-        NAME_HINT,
+        NameTooLong.hint,
     ),
     3878: ErrorMeaning(
         PasswordRejected,

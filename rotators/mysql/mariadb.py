@@ -21,6 +21,7 @@ from rotators.mysql.mariadb_mark import MARK_PREFIX, LeftAs, Mark
 from rotators.mysql.mariadb_rights import (
     CATALOGUES,
     CATALOGUES_IN_IT,
+    GRANT_OPTION,
     MariadbPairRights,
     MariadbRight,
     Possessions,
@@ -255,15 +256,22 @@ class MariadbSession(PairSession[MariadbPairRights]):
                 for right in has.rights - twin_has.rights
                 if not may_pass_on(right, found[administrator].rights)
             }
+            if each.made is None:
+                # Nobody can be granted anything yet: whoever makes the second user needs it.
+                kept |= {MariadbRight(right.scope, GRANT_OPTION) for right in kept}
             lines += [
                 f"{administrator} cannot pass on rights of {each.first.account}: {statement}"
-                for statement in grants(kept, each.second)
+                for statement in grants(kept, each.second if each.made else administrator)
             ]
             missing = has.memberships_beyond(twin_has)
             administered = self._administered_roles() if missing else set()
             lines += [
                 f"{administrator} does not administer the role {membership.role}: "
-                f"{membership.grant(each.second)}"
+                + (
+                    membership.grant(each.second)
+                    if each.made
+                    else replace(membership, with_admin=True).grant(administrator)
+                )
                 for membership in missing
                 if membership.role not in administered
             ]

@@ -156,11 +156,7 @@ class PairSession(MysqlFamilySession, Generic[Rights]):
 
     def _require_name(self, pair: Pair) -> None:
         if len(pair.second) > self.longest_name:
-            raise NameTooLong(
-                f"The name {pair.second} of the second user has {len(pair.second)} characters; "
-                f"this server allows {self.longest_name}.",
-                hint=error_codes.NAME_HINT,
-            )
+            raise NameTooLong.of(pair.second, len(pair.second), self.longest_name)
 
     def _share_routines(self, twins: Sequence[Twins], found: Rights) -> None:
         """Give the first user the rights that a maker has to the routines that the second made.

@@ -71,8 +71,8 @@ ATTEMPT = re.compile(r"^connection to server .*? failed: (.*)$")
 """What libpq says about one address, without the names that it quotes before."""
 
 VALID_UNTIL_HINT = (
-    "Compare the secret with the role; an expired VALID UNTIL looks exactly the same, see "
-    "pg_roles.rolvaliduntil."
+    "Compare the secret with the role. If its time is over (pg_roles.rolvaliduntil), which looks "
+    "exactly the same: ALTER ROLE {user} VALID UNTIL 'infinity'."
 )
 IAM_HINT = "On RDS a member of rds_iam cannot log in with a password: REVOKE rds_iam FROM {user}."
 PG_HBA_HINT = (

@@ -156,7 +156,7 @@ def _look_at_pair(
     keeper: PostgresSession, administrator: str, pair: Pair, *, exists: bool
 ) -> Iterator[Seen]:
     version = keeper.info.server_version
-    found = (read_pair if exists else foreseen_pair)(pair, keeper.ask, version)
+    found = (read_pair if exists else foreseen_pair)(pair, keeper.ask_all, version)
     refused = [each for each in compare(found) if not _may_mend(keeper, each)]
     if refused:
         told = "; ".join(shortened(map(describe, refused)))

@@ -45,7 +45,11 @@ LIST_SETTINGS = frozenset(
 )
 """Settings whose stored text is a list of quoted names: as a literal it would become one name."""
 
-Run = Callable[..., list[tuple[Any, ...]]]
+Rows = list[tuple[Any, ...]]
+Run = Callable[..., Rows]
+"""Runs a statement with its parameters."""
+RunAll = Callable[..., list[Rows]]
+"""Runs statements, each in a tuple with its parameters, in one round trip."""
 Settings = dict[tuple[str | None, str], str]
 """(database or None for all, setting's name) to its value."""
 
@@ -149,11 +153,11 @@ def grant_of(difference: Difference, username: str, server_version: int) -> str 
     return f"{MORE_POWERFUL}{grant.as_string()}"
 
 
-def foreseen_pair(pair: Pair, run: Run, server_version: int) -> RolePair:
+def foreseen_pair(pair: Pair, run_all: RunAll, server_version: int) -> RolePair:
     """Read the first role, and think of the second as it would be when it has just been made."""
-    first = _read_role(pair.first, run)
+    role, settings, of_all = run_all((ROLE, pair.first), (SETTINGS, pair.first), (ROLES_OF_ALL,))
     return RolePair(
-        first=first,
+        first=_role(pair.first, role, settings),
         second=Role(
             name=pair.second,
             can_log_in=True,
@@ -168,43 +172,48 @@ def foreseen_pair(pair: Pair, run: Run, server_version: int) -> RolePair:
         other_memberships=(),
         owned_in=(),
         granted_in=(),
-        roles_of_all=dict(run(ROLES_OF_ALL)),
+        roles_of_all=dict(of_all),
     )
 
 
-def read_pair(pair: Pair, run: Run, server_version: int) -> RolePair:
+def read_pair(pair: Pair, run_all: RunAll, server_version: int) -> RolePair:
     """Read both roles afresh.
 
     Raises:
         AccountMissing: One of them is not there.
     """
-    roles = {name: _read_role(name, run) for name in (pair.first, pair.second)}
+    first, second = pair.first, pair.second
     has_options = server_version >= SET_OPTION_SINCE
-    becoming = "SET" if has_options else "MEMBER"
-    can_become, inherits = run(
-        "SELECT pg_has_role(%s::name, %s::name, %s), pg_has_role(%s::name, %s::name, 'USAGE')",
-        pair.second,
-        pair.first,
-        becoming,
-        pair.second,
-        pair.first,
-    )[0]
-    memberships = run(
-        MEMBERSHIPS_WITH_RIGHTS if has_options else MEMBERSHIPS, pair.second, pair.first
+    role, settings, other_role, other_settings, becoming, memberships, own, of_all = run_all(
+        (ROLE, first),
+        (SETTINGS, first),
+        (ROLE, second),
+        (SETTINGS, second),
+        (BECOMING, "SET" if has_options else "MEMBER", first, second),
+        (MEMBERSHIPS_WITH_RIGHTS if has_options else MEMBERSHIPS, second, first),
+        (OWN_OBJECTS, second),
+        (ROLES_OF_ALL,),
     )
-    own = run(OWN_OBJECTS, pair.second)
+    roles = (_role(first, role, settings), _role(second, other_role, other_settings))
+    ((can_become, inherits),) = becoming
     return RolePair(
-        first=roles[pair.first],
-        second=roles[pair.second],
+        first=roles[0],
+        second=roles[1],
         can_become_first=can_become,
         inherits_first=inherits,
         has_options=has_options,
         other_memberships=tuple(row[0] for row in memberships),
         owned_in=tuple(database for database, owns in own if owns),
         granted_in=tuple(database for database, owns in own if not owns),
-        roles_of_all=dict(run(ROLES_OF_ALL)),
+        roles_of_all=dict(of_all),
     )
 
+
+BECOMING = """
+SELECT pg_has_role(second.oid, first.oid, %s), pg_has_role(second.oid, first.oid, 'USAGE')
+  FROM pg_roles AS first CROSS JOIN pg_roles AS second
+ WHERE first.rolname = %s AND second.rolname = %s
+"""
 
 MEMBERSHIPS: LiteralString = """
 SELECT DISTINCT role.rolname::text FROM pg_auth_members
@@ -227,7 +236,7 @@ SELECT DISTINCT coalesce(datname::text, ''), deptype = 'o' FROM pg_shdepend
 ROLES_OF_ALL = """
 SELECT datname::text, substr(setting, 6) FROM pg_db_role_setting
  CROSS JOIN unnest(setconfig) AS setting LEFT JOIN pg_database ON pg_database.oid = setdatabase
- WHERE setrole = 0 AND setting LIKE 'role=%'
+ WHERE setrole = 0 AND setting LIKE 'role=%%'
 """
 
 ROLE_AT_LOGIN = """
@@ -258,13 +267,12 @@ SELECT datname::text, unnest(setconfig) FROM pg_db_role_setting
 """
 
 
-def _read_role(name: str, run: Run) -> Role:
-    found = run(ROLE, name)
+def _role(name: str, found: Rows, stored_settings: Rows) -> Role:
     if not found:
         raise AccountMissing(f"There is no role {name}.")
     can_log_in, limit, until, *attributes = found[0]
     settings = {}
-    for database, stored in run(SETTINGS, name):
+    for database, stored in stored_settings:
         setting, _, value = stored.partition("=")
         settings[database, setting] = value
     found_attributes = dict(zip(ATTRIBUTES, attributes, strict=True))

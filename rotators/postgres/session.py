@@ -20,6 +20,7 @@ from rotators.postgres.roles import (
     MORE_POWERFUL,
     ROLE_AT_LOGIN,
     RolePair,
+    Rows,
     compare,
     describe,
     grant_of,
@@ -64,6 +65,16 @@ ALGORITHM = b"scram-sha-256"
 KEEPALIVES = 3
 """Unanswered ones after which the server's TCP gives a connection up."""
 
+KNOWN_STATE = """
+SELECT pg_catalog.set_config('search_path', 'pg_catalog', true),
+       pg_catalog.set_config('statement_timeout', %s, true),
+       pg_catalog.set_config('lock_timeout', %s, true),
+       CASE WHEN %s OR NOT (rolcreaterole OR rolsuper)
+         THEN pg_catalog.set_config('role', 'none', true) END
+  FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) current_user
+"""
+"""What a transaction begins with; see :meth:`PostgresSession._transaction`."""
+
 ERRORS_BY_SQLSTATE: dict[str, type[DatabaseError]] = {
     "0A000": ServerReadOnly,  # what a standby answers to BEGIN READ WRITE
     "25006": ServerReadOnly,
@@ -75,8 +86,6 @@ ERRORS_BY_SQLSTATE: dict[str, type[DatabaseError]] = {
     "57P02": ServerBusy,
     "57P03": ServerBusy,
 }
-
-Rows = list[tuple[Any, ...]]
 
 
 class PostgresSession(Session):
@@ -296,7 +305,7 @@ class PostgresSession(Session):
                 ) from None
 
     def _read(self, pair: Pair) -> RolePair:
-        found = read_pair(pair, self._run, self._connection.info.server_version)
+        found = read_pair(pair, self._run_all, self._connection.info.server_version)
         self._remarks = shortened(map(describe, useless(found)))
         return found
 
@@ -351,6 +360,11 @@ class PostgresSession(Session):
         with self._transaction():
             return self._run(question, *parameters)
 
+    def ask_all(self, *questions: tuple[Any, ...]) -> list[Rows]:
+        """Run questions, each with its parameters, in a transaction and a message of their own."""
+        with self._transaction():
+            return self._run_all(*questions)
+
     # Statements
 
     @contextmanager
@@ -365,25 +379,26 @@ class PostgresSession(Session):
         roles, such as the owner that a database lets everybody act as. Everything is local to the
         transaction. Functions are called by their full names where ``search_path`` is not ours yet:
         a database's owner can set it for all who come there, administrators too.
+
+        Statements that go together go in one message, never in libpq's pipeline mode: between the
+        parts of a pipeline the server counts no session as idle, and would keep the lock of a
+        function whose network goes away for hours.
         """
         seconds = self._deadline.seconds(seconds, "run a statement")
         lock, statement = (
             str(max(1, int(seconds * share * 1000))) for share in (LOCK_SHARE, STATEMENT_SHARE)
         )
         cut = self._deadline.seconds(seconds + ANSWER_SECONDS, "run a statement")
-        with self._in_time(cut), self._connection.transaction():
-            self._run(
-                "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true),"
-                " pg_catalog.set_config('statement_timeout', %s, true),"
-                " pg_catalog.set_config('lock_timeout', %s, true),"
-                " CASE WHEN %s OR NOT (rolcreaterole OR rolsuper)"
-                "  THEN pg_catalog.set_config('role', 'none', true) END"
-                " FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) current_user",
-                statement,
-                lock,
-                as_itself,
-            )
-            yield
+        with self._in_time(cut):
+            begin = "BEGIN READ ONLY" if self._connection.read_only else "BEGIN READ WRITE"
+            self._run_all((begin,), (KNOWN_STATE, statement, lock, as_itself))
+            try:
+                yield
+            except BaseException:
+                with contextlib.suppress(psycopg.Error):
+                    self._connection.rollback()
+                raise
+            self._run("COMMIT")
 
     @contextmanager
     def _in_time(self, seconds: float) -> Iterator[None]:
@@ -400,9 +415,23 @@ class PostgresSession(Session):
         query = statement if isinstance(statement, str) else sql.SQL("{}").format(statement)
         try:
             cursor = self._connection.execute(query, parameters or None)
-            return cursor.fetchall() if cursor.description else []
+            return _rows(cursor)
         except psycopg.Error as error:
             raise self._error(error) from None
+
+    def _run_all(self, *statements: tuple[Any, ...]) -> list[Rows]:
+        """Run statements, each with its parameters, in one message; return the rows of each."""
+        text = ";".join(statement for statement, *_ in statements)
+        parameters = [each for _, *own in statements for each in own]
+        try:
+            cursor = psycopg.ClientCursor(self._connection)
+            cursor.execute(text, parameters)
+            found = [_rows(cursor)]
+            while cursor.nextset():
+                found.append(_rows(cursor))
+        except psycopg.Error as error:
+            raise self._error(error) from None
+        return found
 
     @staticmethod
     def _error(error: psycopg.Error) -> DatabaseError:
@@ -414,6 +443,10 @@ class PostgresSession(Session):
         if code == "42501" and error.diag.message_detail:
             msg += f" {error.diag.message_detail}"
         return ERRORS_BY_SQLSTATE.get(code, StatementFailed)(msg)
+
+
+def _rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Rows:
+    return cursor.fetchall() if cursor.description else []
 
 
 def lock_key(name: str) -> int:

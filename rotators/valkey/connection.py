@@ -109,6 +109,17 @@ class Connection:
             cause = failure.__context__
             raise (cause if isinstance(cause, OSError) else OSError()) from None
 
+    def attempt(self, *commands: tuple[str, ...]) -> list[Any]:
+        """Do the same in a session.
+
+        Raises:
+            Unreachable: There is no answer.
+        """
+        try:
+            return self.ask(*commands)
+        except OSError:
+            raise errors.Unreachable("The server stopped answering in a session.") from None
+
     def run(self, *commands: tuple[str, ...]) -> list[Any]:
         """Do the same, where an error is no answer.
 
@@ -116,10 +127,7 @@ class Connection:
             RotationError: What :data:`ERRORS` says of the first one.
             Unreachable: There is no answer.
         """
-        try:
-            answers = self.ask(*commands)
-        except OSError:
-            raise errors.Unreachable("The server stopped answering in a session.") from None
+        answers = self.attempt(*commands)
         for command, answer in zip(commands, answers, strict=True):
             if isinstance(answer, ResponseError):
                 raise error_of(answer, " ".join(command[:2]), self.username)

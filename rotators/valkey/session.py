@@ -12,7 +12,6 @@ from valkey.exceptions import ResponseError
 from rotators.valkey.connection import Connection, error_of
 from rotators.valkey.engine import VALKEY
 from shared import errors
-from shared.engine import Engine
 from shared.session import Lock, Session
 
 PREFIX = "secret-rotation:"
@@ -35,8 +34,8 @@ class ValkeySession(Session):
         connection: Logged in.
     """
 
-    engine: ClassVar[Engine] = VALKEY
-    users_lock: ClassVar[bool] = False
+    engine: ClassVar = VALKEY
+    users_lock: ClassVar = False
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -109,10 +108,11 @@ class ValkeySession(Session):
         )
         if not done:
             raise errors.LockTimeout(f"The lock was lost: {username} was left as it was.")
-        if isinstance(done[-1], ResponseError):
+        failed = [each for each in done if isinstance(each, ResponseError)]
+        if failed:
             before = [f"#{each}" for each in fields_of(user)["passwords"]]
             self._connection.run(("ACL", "SETUSER", username, "resetpass", *before))
-            raise error_of(done[-1], " ".join(self._saving), self._connection.username)
+            raise error_of(failed[0], "EXEC", self._connection.username)
 
     def _transact(self, *commands: tuple[str, ...]) -> Any:  # noqa: ANN401 (their answers)
         """Run commands as one; None, and nothing was done, where a watched key has changed."""
@@ -125,7 +125,7 @@ class ValkeySession(Session):
             CapabilityMissing: The next start of the server would bring the old passwords back.
         """
         for command in SAVING:
-            (answer,) = self._connection.ask(command)
+            (answer,) = self._connection.attempt(command)
             if not isinstance(answer, ResponseError):
                 return command
             if not NO_FILE.search(str(answer)):

@@ -32,7 +32,8 @@ class AlternatingUsers(Strategy):
             keeper = second_user(rotation, session)
             wanted = SecretSettings.of(hold.reading.description, rotation.settings)
             ownership = self._ownership(rotation, attempt, keeper, wanted)
-            managed = attempt.plan.rights_are_managed and not _is_alone(attempt, ownership)
+            alone = _is_first(attempt) and ownership is Ownership.MISSING
+            managed = attempt.plan.rights_are_managed and not alone
 
             def change() -> None:
                 if ownership is Ownership.FOREIGN:
@@ -58,8 +59,9 @@ class AlternatingUsers(Strategy):
         attempt = hold.attempt
         return (
             hold.reading.carries_fence
-            and self.databases.accepts(hold.rotation, attempt.pending)
+            # First: a user that was made and has no rights yet may be denied the login itself.
             and not _differences(attempt, keeper, _pair(attempt))
+            and self.databases.accepts(hold.rotation, attempt.pending)
         )
 
     def _ownership(
@@ -87,12 +89,18 @@ class AlternatingUsers(Strategy):
             raise AccountMissing(msg)
         return ownership
 
-    def verify(self, rotation: Rotation, attempt: Attempt) -> None:
-        """Log in as the idle user, and compare the two users' rights once more."""
-        super().verify(rotation, attempt)
+    def prove_again(self, hold: Hold) -> None:
+        """Compare the two users' rights once more, too."""
+        if hold.attempt.plan.rights_are_managed:
+            keeper = second_user(hold.rotation, hold.session)
+            _require_equal(hold.attempt, keeper, _pair(hold.attempt))
+        super().prove_again(hold)
+
+    def session_to_promote(self, rotation: Rotation, attempt: Attempt) -> Session:
+        """Log in as the administrator, who alone can compare rights."""
         if attempt.plan.rights_are_managed:
-            with self.connect_administrator(rotation, attempt) as session:
-                _require_equal(attempt, second_user(rotation, session), _pair(attempt))
+            return self.connect_administrator(rotation, attempt)
+        return super().session_to_promote(rotation, attempt)
 
 
 def second_user(rotation: Rotation, session: Session) -> SecondUser:
@@ -128,14 +136,15 @@ def _require_idle(
         raise IdleUserInUse(msg)
 
 
-def _is_alone(attempt: Attempt, ownership: Ownership) -> bool:
-    """Say whether it is the first user's turn, and somebody has dropped the second."""
-    is_first = attempt.pending.username == _pair(attempt).first
-    return is_first and ownership is Ownership.MISSING
+def _is_first(attempt: Attempt) -> bool:
+    return attempt.pending.username == _pair(attempt).first
 
 
 def _differences(attempt: Attempt, keeper: SecondUser, pair: Pair) -> list[str]:
-    if not attempt.plan.rights_are_managed or _is_alone(attempt, keeper.ownership(pair)):
+    """List what differs; nothing where somebody has dropped the second user at the first's turn."""
+    if not attempt.plan.rights_are_managed:
+        return []
+    if _is_first(attempt) and keeper.ownership(pair) is Ownership.MISSING:
         return []
     return keeper.differences(pair, attempt.pending.username)
 

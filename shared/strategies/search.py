@@ -16,6 +16,7 @@ from shared.errors import (
 from shared.holding import Hold
 from shared.lifecycle import SEARCH, SEARCH_WITHOUT_GUESSING, Source
 from shared.model import Label, Login, Version
+from shared.options import Variable
 from shared.reading import Reading
 from shared.rotation import Attempt, BeginAgain, Rotation
 from shared.session import Session
@@ -75,7 +76,7 @@ class Search:
             if login is None or login.password in self.refused:
                 continue
             if len(self.refused) >= self.rotation.settings.refused_logins:
-                self.skipped.append(f"ROTATION_REFUSED_LOGINS allows {len(self.refused)} refusals")
+                self.skipped.append("whatever is older: the bound is reached")
                 break
             try:
                 session = self.databases.open(self.rotation, login)
@@ -160,7 +161,8 @@ class Search:
         told = "; ".join(sorted(set(self.skipped)))
         msg = (
             f"No stored version of {rotation.secret_id} logs in as {pending.username} at "
-            f"{pending.host}: {len(self.refused)} passwords were refused"
+            f"{pending.host}: {len(self.refused)} passwords were refused, of the "
+            f"{rotation.settings.refused_logins} that {Variable.REFUSED_LOGINS} allows"
             + (f"; not tried: {told}" if told else "")
             + (f". The last refusal: {self.last}" if self.last else ".")
         )

@@ -51,7 +51,7 @@ class Strategy(ABC):
         """
 
     def verify(self, rotation: Rotation, attempt: Attempt) -> None:
-        """Make sure, in testSecret, that the pending login works, with the rights it should have.
+        """Make sure, in testSecret, that the pending login works.
 
         Raises:
             LoginRefused: It does not.
@@ -66,14 +66,21 @@ class Strategy(ABC):
             AlreadyPromoted: A twin was faster.
         """
         with (
-            self._session_of(rotation, attempt) as session,
+            self.session_to_promote(rotation, attempt) as session,
             holding(session, rotation, attempt, self.follow(rotation, attempt, session)) as hold,
         ):
             hold.require_fence()
-            self.require_login(rotation, attempt.pending)
+            self.prove_again(hold)
             hold.promote()
 
-    def _session_of(self, rotation: Rotation, attempt: Attempt) -> Session:
+    def prove_again(self, hold: Hold) -> None:
+        """Make sure, under the lock, that what is about to be promoted still works.
+
+        A login from before the lock is no evidence: another delivery may have come in between.
+        """
+        self.require_login(hold.rotation, hold.attempt.pending)
+
+    def session_to_promote(self, rotation: Rotation, attempt: Attempt) -> Session:
         """Log in as the pending user, or as the administrator where that user may have no more.
 
         Or no lock, on an engine where only an administrator's session can take one.

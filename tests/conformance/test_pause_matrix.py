@@ -7,17 +7,15 @@ from uuid import uuid4
 
 import pytest
 
-from local.servers import Server
-from tests.conformance.subjects import every, with_subjects
 from tests.kit.boundaries import Boundary, Channel
-from tests.kit.failure_modes import prove_pauses
+from tests.kit.contract.world import World
 from tests.kit.matrix import Boundaries, Report, boundaries_of
-from tests.kit.oracles import Place
 from tests.kit.pairs import SUBJECTS, Subject
 from tests.kit.pauses import Pause, PauseChain, Way, pauses_of
 from tests.kit.twins import TwinLane
+from tests.kit.worlds.postgres import PostgresWorld
 
-ServerOf = Callable[[str], Server]
+WorldOf = Callable[[type[World]], World]
 
 
 def boundaries(first: int, later: int) -> Boundaries:
@@ -64,21 +62,11 @@ def test_sample_takes_all_ways_in_turn() -> None:
     assert chains[0].in_first.held_at.index == 4
 
 
-@pytest.mark.timeout(900)
-@with_subjects()
-def test_sample_of_holds(prepared_server_of: ServerOf, tmp_path: Path, subject: Subject) -> None:
-    """Every engine and strategy bears deliveries that hang at a sample of boundaries."""
-    server = prepared_server_of(subject.kind)
-    report = prove_pauses(server, subject, tmp_path, every=every(subject)).report
-    assert report.wrong == []
-    assert report.holds > report.in_the_middle > 0
-
-
 @pytest.fixture
-def lane(prepared_server_of: ServerOf, tmp_path: Path) -> TwinLane:
+def lane(world_of: WorldOf, tmp_path: Path) -> TwinLane:
     """Return a lane with two environments, not started yet."""
     subject = SUBJECTS[0]
-    return TwinLane(Place.of(prepared_server_of(subject.kind)), subject, tmp_path)
+    return TwinLane(world_of(PostgresWorld).place, subject, tmp_path)
 
 
 def test_two_environments_have_boundaries_of_their_own(lane: TwinLane) -> None:
@@ -140,9 +128,9 @@ def test_change_after_the_end_is_found_out(lane: TwinLane) -> None:
         assert "AWSCURRENT does not log in" in report.wrong[0] or "no stored" in report.wrong[0]
 
 
-def test_a_heedless_rotator_is_found_out(prepared_server_of: ServerOf, tmp_path: Path) -> None:
+def test_a_heedless_rotator_is_found_out(world_of: WorldOf, tmp_path: Path) -> None:
     """The matrix fails for a function that does not look again under the lock."""
-    place = Place.of(prepared_server_of("postgres"))
+    place = world_of(PostgresWorld).place
     subject = Subject("postgres", "alternating-users", administrator=True)
     with TwinLane(place, subject, tmp_path, "tests.conformance.heedless.handler") as lane:
         wrong: list[str] = []

@@ -121,14 +121,14 @@ def own(world: World) -> None:
 
 
 SHOWN: Mapping[str, tuple[str, Callable[[World], object]]] = {
-    "kind": ("ManagedSecret", own),
+    "owner": ("ManagedSecret", own),
     "function": ("FunctionMissing", BROKEN["FunctionMissing"]),
     "invoke": ("InvokeDenied", BROKEN["InvokeDenied"]),
     "role": ("RoleLacksRights", BROKEN["RoleLacksRights"]),
     "secret policy": ("SecretPolicyDenies", BROKEN["SecretPolicyDenies"]),
     "key": ("KeyDenied", BROKEN["KeyDenied"]),
     "schedule": ("NotScheduled", BROKEN["NotScheduled"]),
-    "attempt": ("AttemptUnfinished", lambda world: world.hang("app")),
+    "pending": ("AttemptUnfinished", lambda world: world.hang("app")),
 }
 """By the check: a code that it alone finds, and the world in which it does."""
 

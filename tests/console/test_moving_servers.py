@@ -30,7 +30,8 @@ LEFT: Mapping[str, tuple[str, Sequence[str]]] = {
 rights, in PostgreSQL by membership, in MySQL one by one."""
 
 
-@pytest.mark.parametrize("kind", ["postgres", pytest.param("mysql", marks=pytest.mark.matrix)])
+@pytest.mark.matrix
+@pytest.mark.parametrize("kind", LEFT)
 def test_a_pair_is_adopted_as_it_was_left(kind: str) -> None:
     """The same two users go on taking turns, the second one first, and both log in."""
     name, statements = LEFT[kind]

@@ -3,7 +3,7 @@
 import pytest
 
 from console.outcome import Exit
-from shared.errors import AccountLocked, Unreachable
+from shared.errors import AccountLocked, NoLoginWorks, Unreachable
 from tests.console.world import World
 
 
@@ -24,8 +24,8 @@ def test_a_failure_tells_cause_and_what_to_do(world: World) -> None:
     """The step that failed, the whole message, whether the attempt has ended, what comes next."""
     world.secret("app", password="not the one")
     said = world.run("rotate", "app")
-    assert "NoLoginWorks" in said.out
-    assert "Set the password by hand and store it as AWSCURRENT" in said.out
+    assert "  setSecret     NoLoginWorks  " in said.out
+    assert f"\n    {NoLoginWorks.hint}" in said.out
     assert said.verdict == (
         "app: not rotated, NoLoginWorks; the attempt has ended. AWSCURRENT is as it was. "
         "Next: `rotation explain NoLoginWorks`, then `rotation recover app`"
@@ -61,7 +61,7 @@ def test_a_stuck_attempt_is_told_with_its_cause(world: World) -> None:
     world.fault = Unreachable("No server at db.example.com.")
     world.run("rotate", "app", "--patience", "1")
     said = world.run("rotate", "app")
-    assert "Unreachable: No server at db.example.com." in said.out
+    assert "\n    No server at db.example.com.\n" in said.out
 
 
 def test_without_the_log_labels_are_followed(world: World) -> None:

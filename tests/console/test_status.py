@@ -178,3 +178,22 @@ def test_a_retry_under_way_is_no_failure(world: World) -> None:
     assert "Unreachable: No server at db.example.com" in said.row("app")
     assert said.status == Exit.WARNINGS
     assert LoginRefused.__name__ not in said.out
+
+
+def test_watching_looks_again_and_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--watch tells anew after each pause, until Ctrl-C, and exits as the last look says."""
+    world.secret("app", password="not the one")
+    pauses = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) > 1:
+            raise KeyboardInterrupt
+        world.service.rotate("app")
+
+    monkeypatch.setattr("console.app.time.sleep", pause)
+    said = world.run("status", "--watch", "--interval", "3")
+    assert pauses == [3, 3]
+    assert "1 never rotated" in said.out
+    assert "1 locked out" in said.verdict
+    assert said.status == Exit.FAILURE

@@ -22,13 +22,10 @@ from shared.examination.code import Examiner
 from shared.examination.finding import Examination, Level
 from shared.examination.registry import CODES, RETIRED
 from shared.rotator import Rotator
-from tests.functional.rotations import Rotating, RotatingSecret
+from tests.functional.rotations import ROTATORS, Rotating, RotatingSecret
 from tests.functional.worlds import WORLDS, Scene, World
 
 Made = Callable[[World], AbstractContextManager[tuple[RotatingSecret, str]]]
-
-ROTATORS = {name: declared.rotator() for name, declared in ENGINES.items()}
-"""Imported before any test runs: a function's logger keeps the output that it finds then."""
 
 ABOVE_NOTE = {Level.FAILURE, Level.WARNING}
 
@@ -97,10 +94,7 @@ UNBREAKABLE = {"product": "it tells the server's name and version"}
 def test_every_code_has_its_world() -> None:
     """What the function may find is found in a world, or the registry promises too much."""
     ours = {name for name, code in CODES.items() if code.examiner is Examiner.FUNCTION}
-    without_a_world = {"TlsFailed"}
-    assert {world.code for world in WORLDS} == ours - {code.name for code in RETIRED} - (
-        without_a_world
-    )
+    assert {world.code for world in WORLDS} == ours - {code.name for code in RETIRED}
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -8,9 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
-from pathlib import Path
 
-import pymysql
 import pytest
 from pymysql.connections import Connection as DriverConnection
 
@@ -23,9 +21,7 @@ from shared.deadline import Deadline
 from shared.errors import (
     AccountLocked,
     AccountUnusable,
-    CertificateUntrusted,
     DatabaseError,
-    HostNameMismatch,
     LoginRefused,
     NameNotResolved,
     OutOfTime,
@@ -82,107 +78,9 @@ def failure_of(server: Server, login: Login, **options: object) -> DatabaseError
     return error
 
 
-def test_server_tells_which_session_it_gets(server: Server) -> None:
-    """The server's own version string decides between the two kinds of session."""
-    with session_of(
-        server, server.administrator.username, server.administrator.password
-    ) as session:
-        assert type(session).__name__.lower().startswith(server.engine)
-
-
-def test_wrong_password_and_unknown_user_are_refused(server: Server) -> None:
-    """A wrong password and a user that does not exist are LoginRefused, which proves nothing."""
-    name = new_name()
-    create(server, name, PASSWORD)
-    for login in (
-        login_of(server, name, WRONG),
-        login_of(server, new_name("nobody"), PASSWORD),
-        login_of(server, name, " " + PASSWORD),
-    ):
-        error = failure_of(server, login)
-        assert type(error) is LoginRefused
-        assert not error.proves_password
-
-
-ODD_TEXTS = (
-    "".join(chr(code) for code in range(0x20, 0x7F)),
-    "päßwörd € 🔑 漢字",
-    "%s %(x)s {0} $1 \\' \" ` ; -- /* #",
-    "\\",
-    "'",
-    "tab\tnewline\nreturn\r\x1a\x7f",
-)
-
-
-@pytest.mark.parametrize("password", ODD_TEXTS)
-def test_any_password_logs_in_and_can_be_set(server: Server, password: str) -> None:
-    """Every printable character, non-ASCII and control characters work in a password."""
-    name = new_name()
-    create(server, name, PASSWORD)
-    with session_of(server, name, PASSWORD) as session:
-        session.change_password(name, password)
-    assert raw(server, name, password).open
-    session_of(server, name, password).close()
-    assert type(failure_of(server, login_of(server, name, PASSWORD))) is LoginRefused
-
-
-@pytest.mark.parametrize(
-    "name", ["it's", 'say "hi"', "a`b", "50%_x", "ünï©ode", "a@b", "back\\sl", "€🔑"]
-)
-def test_any_user_name_can_change_its_password(server: Server, name: str) -> None:
-    """User names with quotes, wildcards, at signs, backslashes and non-ASCII work."""
-    if "🔑" in name:
-        # The servers keep names in utf8mb3, which has no characters beyond the first plane.
-        name = name.replace("🔑", "")
-    create(server, name, PASSWORD)
-    try:
-        with session_of(server, name, PASSWORD) as session:
-            session.change_password(name, "second")
-        with session_of(
-            server, server.administrator.username, server.administrator.password
-        ) as administrator:
-            session_of(server, name, "second").close()
-            administrator.change_password(name, "third")
-        session_of(server, name, "third").close()
-    finally:
-        server.execute("DROP USER %s@'%%'", (name,))
-
-
-def locked(server: Server, name: str) -> None:
-    """Lock an account."""
-    create(server, name, PASSWORD, options="ACCOUNT LOCK")
-
-
 def expired(server: Server, name: str) -> None:
     """Let a password expire."""
     create(server, name, PASSWORD, options="PASSWORD EXPIRE")
-
-
-def too_old(server: Server, name: str) -> None:
-    """Let a password grow older than its lifetime."""
-    create(server, name, PASSWORD, options="PASSWORD EXPIRE INTERVAL 30 DAY")
-    age_password(server, name)
-
-
-STATES = {
-    "locked": (locked, AccountLocked),
-    "expired": (expired, PasswordExpired),
-    "too old": (too_old, PasswordExpired),
-}
-
-
-@pytest.mark.parametrize("state", STATES)
-def test_locked_and_expired_are_told_apart_and_prove_the_password(
-    server: Server, state: str
-) -> None:
-    """Locked and expired accounts have their own errors, which only the right password reaches."""
-    make, expected = STATES[state]
-    name = new_name()
-    make(server, name)
-    error = failure_of(server, login_of(server, name, PASSWORD))
-    assert type(error) is expected
-    assert error.proves_password
-    assert type(failure_of(server, login_of(server, name, WRONG))) is LoginRefused
 
 
 @pytest.mark.parametrize("kind", MARIADB_KINDS)
@@ -196,6 +94,17 @@ def test_expired_is_seen_whatever_the_server_does_with_it(
     for disconnects in (0, 1):
         with setting(server, "disconnect_on_expired_password", disconnects):
             assert type(failure_of(server, login_of(server, name, PASSWORD))) is PasswordExpired
+
+
+def test_password_past_its_lifetime(server: Server) -> None:
+    """A password that has grown older than its lifetime is PasswordExpired, and proven."""
+    name = new_name()
+    create(server, name, PASSWORD, options="PASSWORD EXPIRE INTERVAL 30 DAY")
+    age_password(server, name)
+    error = failure_of(server, login_of(server, name, PASSWORD))
+    assert type(error) is PasswordExpired
+    assert error.proves_password
+    assert type(failure_of(server, login_of(server, name, WRONG))) is LoginRefused
 
 
 def test_account_limit_proves_the_password(server: Server) -> None:
@@ -221,33 +130,6 @@ def test_global_user_limit_proves_the_password(mysql: Server) -> None:
         assert type(error) is ServerBusy
         assert error.proves_password
         assert type(failure_of(mysql, login_of(mysql, name, WRONG))) is LoginRefused
-
-
-def test_full_server_is_busy_and_proves_nothing(server: Server) -> None:
-    """Too many connections is ServerBusy; it comes before any password is looked at."""
-    name = new_name()
-    create(server, name, PASSWORD)
-    # One more than the maximum is let in: for a user who may end the others.
-    smallest = 10 if server.engine == "mariadb" else 1
-    with setting(server, "max_connections", smallest):
-        held = []
-        try:
-            with suppress(pymysql.OperationalError):
-                while True:
-                    held.append(raw(server, name, PASSWORD))
-            error = failure_of(server, login_of(server, name, PASSWORD))
-        finally:
-            for each in held:
-                each.close()
-            deadline = time.monotonic() + 10
-            while time.monotonic() < deadline:
-                try:
-                    raw(server, server.superuser.username, server.superuser.password).close()
-                    break
-                except pymysql.OperationalError:
-                    time.sleep(0.02)
-    assert type(error) is ServerBusy
-    assert not error.proves_password
 
 
 def test_blocked_by_failed_logins(mysql: Server) -> None:
@@ -318,42 +200,6 @@ def test_account_without_password_login(mysql: Server) -> None:
     mysql.execute("DROP USER %s@'%%'", (name,))
 
 
-def test_host_that_dns_does_not_know(mysql: Server) -> None:
-    """A host name without an address is NameNotResolved, also one that is no name at all."""
-    for host in ("no-such-host.invalid", "a" * 64 + ".example", "bad..name"):
-        login = login_of(mysql, "app", PASSWORD, host=host)
-        assert type(failure_of(mysql, login)) is NameNotResolved
-
-
-def test_closed_port(mysql: Server) -> None:
-    """A port that nobody listens on is Unreachable."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    error = failure_of(mysql, login_of(mysql, "app", PASSWORD, port=port))
-    assert type(error) is Unreachable
-    assert "closed" in error.message
-
-
-@pytest.fixture
-def silent_port() -> Iterator[int]:
-    """A port that accepts connections and never says a word."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        yield listener.getsockname()[1]
-
-
-def test_silent_server_ends_before_the_deadline(mysql: Server, silent_port: int) -> None:
-    """A server that accepts and stays silent is given up when time is over, and that is said."""
-    login = login_of(mysql, "app", PASSWORD, port=silent_port)
-    began = time.monotonic()
-    error = failure_of(mysql, login, seconds=1.5)
-    assert type(error) is Unreachable
-    assert "did not complete a login within" in error.message
-    assert time.monotonic() - began < 1.2
-
-
 def test_server_that_drips_ends_before_the_deadline(mysql: Server) -> None:
     """A server that always says a little more does not stretch the time."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -387,14 +233,6 @@ def swallowing_port() -> Iterator[int]:
             client.connect_ex(listener.getsockname())
         time.sleep(0.05)
         yield listener.getsockname()[1]
-
-
-def test_address_that_swallows_packets(mysql: Server, swallowing_port: int) -> None:
-    """An address that drops what comes ends in Unreachable and in time."""
-    began = time.monotonic()
-    error = failure_of(mysql, login_of(mysql, "app", PASSWORD, port=swallowing_port), seconds=1.5)
-    assert type(error) is Unreachable
-    assert time.monotonic() - began < 1.2
 
 
 @pytest.mark.parametrize("first", ["closed", "silent"])
@@ -453,55 +291,6 @@ def test_postgresql_behind_the_port(mysql: Server, server_of: Callable[[str], Se
     assert "`engine`" in error.advice
 
 
-@pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00" * 64, b""])
-def test_something_else_answers(mysql: Server, greeting: bytes) -> None:
-    """A server of another kind on the port is Unreachable, not a Python error."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-
-        def answer() -> None:
-            client, _ = listener.accept()
-            with client:
-                client.sendall(greeting)
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        error = failure_of(
-            mysql,
-            login_of(mysql, "app", PASSWORD, port=listener.getsockname()[1]),
-            seconds=2.5,
-        )
-        thread.join()
-    assert type(error) is Unreachable
-    assert not greeting or "`engine`" in error.advice
-
-
-def test_no_time_left(mysql: Server) -> None:
-    """Without time a login is not begun."""
-    with pytest.raises(OutOfTime):
-        open_session(mysql, login_of(mysql, "app", PASSWORD), seconds=0.5)
-
-
-def test_untrusted_authority(server: Server, tmp_path: Path) -> None:
-    """A certificate of an authority that is not trusted is CertificateUntrusted."""
-    other = tmp_path / "other.pem"
-    other.write_bytes(Authority("Another").certificate)
-    account = server.administrator
-    login = login_of(server, account.username, account.password)
-    assert type(failure_of(server, login, trust=Trust(other))) is CertificateUntrusted
-
-
-@pytest.mark.parametrize("kind", ["mysql", "mariadb"])
-def test_wrong_host_name(kind: str) -> None:
-    """A certificate for another name, or no address where one is used, is HostNameMismatch."""
-    with start(kind, certificate_names=["database.example"]) as server:
-        account = server.administrator
-        for host in ("localhost", "127.0.0.1"):
-            login = login_of(server, account.username, account.password, host=host)
-            assert type(failure_of(server, login)) is HostNameMismatch
-
-
 @pytest.mark.parametrize("kind", ["mysql", "mariadb"])
 def test_server_without_tls(
     kind: str,
@@ -542,15 +331,6 @@ def test_driver_misses_a_package(mysql: Server, monkeypatch: pytest.MonkeyPatch)
     assert type(failure_of(mysql, login)) is AccountUnusable
     login = login_of(mysql, "app", PASSWORD, ssl=False)
     assert type(failure_of(mysql, login)) is TlsRequired
-
-
-def test_plaintext_where_the_server_wants_tls(server: Server) -> None:
-    """Plaintext to a server that requires TLS is TlsRequired; MariaDB 10 hides it in a refusal."""
-    account = server.administrator
-    error = failure_of(server, login_of(server, account.username, account.password, ssl=False))
-    ((version,),) = server.execute("SELECT VERSION()")
-    assert type(error) is (LoginRefused if version.startswith("10.") else TlsRequired)
-    assert '"ssl": false' in error.advice
 
 
 @pytest.mark.parametrize("case", ["wrong password", "another host", "nobody", "client certificate"])
@@ -668,28 +448,6 @@ def test_sessions_do_not_depend_on_the_servers_sql_mode(server: Server) -> None:
         with session_of(server, name, PASSWORD) as session:
             session.change_password(name, odd)
         session_of(server, name, odd).close()
-
-
-def test_silence_in_a_statement_ends_in_time(server: Server) -> None:
-    """A server that falls silent in a statement is given up when the invocation's time is over."""
-    account = server.administrator
-    login = login_of(server, account.username, account.password)
-    session = open_session(server, login, seconds=2.5)
-    began = time.monotonic()
-    with session, pytest.raises(OutOfTime):
-        session._connection.run("sleep", "SELECT SLEEP(5)")
-    assert 1 < time.monotonic() - began < 2
-
-
-def test_lost_connection_is_unreachable(server: Server) -> None:
-    """A connection that the server ends is Unreachable, now and in later statements."""
-    account = server.administrator
-    with session_of(server, account.username, account.password) as session:
-        ((number,),) = session._connection.run("ask", "SELECT CONNECTION_ID()")
-        server.execute("KILL %s", (number,))
-        for _ in range(2):
-            with pytest.raises(Unreachable):
-                session.change_password(account.username, "x")
 
 
 def test_statement_is_not_begun_without_time(mysql: Server) -> None:

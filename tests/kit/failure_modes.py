@@ -37,6 +37,7 @@ from tests.kit.matrix import (
 from tests.kit.oracles import Place, oracle_for
 from tests.kit.pairs import SUBJECTS, Subject
 from tests.kit.pauses import pauses_of
+from tests.kit.restarts import prove_restarts
 from tests.kit.twins import TwinLane
 from tests.kit.window import measure
 
@@ -173,9 +174,15 @@ def prepared(server: Server) -> Server:
 
 
 def prove(
-    server: Server, subject: Subject, folder: Path, *, every: int = 1, storms: int = STORMS
+    server: Server,
+    subject: Subject,
+    folder: Path,
+    *,
+    every: int = 1,
+    storms: int = STORMS,
+    place: Place | None = None,
 ) -> Proof:
-    """Run the crash matrix of one subject on a prepared server.
+    """Run the crash matrix of one subject on a prepared server, which is restarted besides.
 
     Args:
         server: Where.
@@ -183,9 +190,15 @@ def prove(
         folder: For the functions' logs.
         every: 1 for every boundary, 10 for every tenth.
         storms: How many storms besides.
+        place: Where the server is, with another handler or oracle than the engine's.
     """
-    place = Place.of(server)
+    place = place or Place.of(server)
     offset = offset_of(subject, every)
+
+    def restart() -> None:
+        server.stop_hard()
+        server.restart()
+
     with Lane(place, subject, folder) as lane:
         boundaries = boundaries_of(lane)
         tasks: list[Task] = [
@@ -193,17 +206,28 @@ def prove(
             *storms_of(subject, boundaries, storms),
         ]
         if every > 1:
-            return _proof(server, subject, boundaries, run_here(lane, tasks))
+            report = run_here(lane, tasks)
+            report.add(prove_restarts(lane, restart, every))
+            return _proof(server, subject, boundaries, report)
         again = boundaries_of(lane)
     report = run_all(place, subject, tasks, folder)
+    with Lane(place, subject, folder) as lane:
+        report.add(prove_restarts(lane, restart, every))
     if boundaries != again:
         report.wrong.append("two healthy rotations did not have the same boundaries")
     return _proof(server, subject, boundaries, report)
 
 
-def prove_pauses(server: Server, subject: Subject, folder: Path, *, every: int = 1) -> Proof:
+def prove_pauses(
+    server: Server,
+    subject: Subject,
+    folder: Path,
+    *,
+    every: int = 1,
+    place: Place | None = None,
+) -> Proof:
     """Run the pause matrix of one subject on a prepared server; arguments as :func:`prove`."""
-    place = Place.of(server)
+    place = place or Place.of(server)
     with TwinLane(place, subject, folder) as lane:
         boundaries = boundaries_of(lane)
         tasks = [*pauses_of(boundaries, every, offset_of(subject, every))]

@@ -16,6 +16,8 @@ from typing import Any, Self
 from tests.kit.function_process import FUNCTION_NAME, LONGEST_PACKET
 
 ROOT = Path(__file__).parents[2]
+PYTHONPATH = os.pathsep.join(each for each in sys.path if each)
+"""A rotator may live outside this repository: its function finds it where the tests do."""
 DEFAULT_SECONDS = 60.0
 """The function's timeout, as in the template."""
 
@@ -62,7 +64,7 @@ class Function:
         self.variables: dict[str, str] = {}
         """Variables that the next invocations get besides."""
         self._handler_name = handler_name
-        self._environment = {"PATH": os.environ["PATH"], **environment}
+        self._environment = {"PATH": os.environ["PATH"], "PYTHONPATH": PYTHONPATH, **environment}
         self._log = log
         self._child = 0
         self._killed = False

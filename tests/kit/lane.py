@@ -25,8 +25,12 @@ from tests.kit.pairs import Subject
 SECOND_USER_SUFFIX = "_clone"
 OTHER_KEYS: dict[str, Any] = {
     "note": "kept: ünïcode and all",
-    "numbers": [1, 2.5, None, True],
-    "nested": {"b": 1, "a": {"empty": ""}},
+    "ключ ✓": "значение \U0001f511",
+    "numbers": [1, 2.5, None, True, 1e-300, 12345678901234567890123],
+    "nested": {"b": 1, "a": {"": "", " ": {"deep": [[[]]]}}},
+    "control": "\u0000\u001f\u007f\u2028",
+    "lone surrogate": "\ud800",
+    "ssl": "true",
 }
 """Keys of the secret that mean nothing to the rotation, and must stay as they are."""
 
@@ -61,7 +65,7 @@ class Lane:
         self._name = uuid4().hex[:6]
         self.log = folder / f"function-{self._name}.log"
         self.logs = [self.log]
-        self.handler_name = handler_name or ENGINES[subject.engine].handler
+        self.handler_name = handler_name or place.handler or ENGINES[subject.engine].handler
         self.service = SecretsManagerService()
         self.oracle = oracle_for(place)
         self._numbers = count(1)

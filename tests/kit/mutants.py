@@ -1,7 +1,7 @@
 """What no test notices: ``.venv-mutants/bin/python -m tests.kit.mutants``, or ``make mutants``.
 
 Lets mutmut change the modules that decide, one small change (a *mutant*) at a time, and run the
-tests that need no server; then writes ``docs/mutants.md``: the share that some test noticed, and
+unit tests; then writes ``docs/mutants.md``: the share that some test noticed, and
 every change that none did. A reason that somebody has written beside a change stays.
 
 Which modules and which tests, says ``[tool.mutmut]`` in ``pyproject.toml``.
@@ -21,6 +21,7 @@ from pathlib import Path
 from tests.kit.digest import ROOT, digest
 
 DOCUMENT = ROOT / "docs" / "mutants.md"
+COLLECT_ONCE = ROOT / "tests" / "kit" / "collect_once.py"
 UNNOTICED = frozenset({"survived", "no tests", "not checked", "suspicious", "skipped"})
 """What mutmut says of a change that no test has failed for; one that took too long was noticed."""
 
@@ -144,7 +145,8 @@ def main() -> int:
     """Run mutmut anew and write the document."""
     began = time.monotonic()
     shutil.rmtree(ROOT / "mutants", ignore_errors=True)  # what it remembers of an earlier run
-    subprocess.run([str(Path(sys.executable).with_name("mutmut")), "run"], cwd=ROOT, check=True)
+    # Isolated: which ``tests`` and ``shared`` are imported, is mutmut's to say.
+    subprocess.run([sys.executable, "-I", COLLECT_ONCE, "run"], cwd=ROOT, check=True)
     seconds = time.monotonic() - began
     found = _mutmut("results", "--all", "true")
     statuses = {each["name"]: each["status"] for each in RESULT.finditer(found)}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from local.engines import ENGINES
 from local.servers import KINDS
-from shared.engine import By
+from shared.engine import By, Engine
 
 FURTHER_VERSIONS = ("postgres-18", "mariadb-11.8", "valkey-redis")
 """Servers besides the one of each engine that is easiest to have."""
@@ -49,14 +49,17 @@ class Subject:
         return self.strategy == "alternating-users"
 
 
-def _subjects() -> Iterator[Subject]:
-    for kind in KINDS:
-        if kind in ENGINES or kind in FURTHER_VERSIONS:
-            declared = ENGINES[kind.partition("-")[0]].engine
-            for strategy, by_whom in declared.strategies.items():
-                for by in sorted(by_whom, reverse=True):
-                    yield Subject(kind, strategy.value, by is By.ADMINISTRATOR)
+def subjects_of(kind: str, engine: Engine) -> Iterator[Subject]:
+    """Yield every strategy that an engine is declared to have, by whomever, on one server."""
+    for strategy, by_whom in engine.strategies.items():
+        for by in sorted(by_whom, reverse=True):
+            yield Subject(kind, strategy.value, by is By.ADMINISTRATOR)
 
 
-SUBJECTS = tuple(_subjects())
-"""Every server with every strategy that its engine is declared to have, by whomever."""
+SUBJECTS = tuple(
+    subject
+    for kind in KINDS
+    if kind in ENGINES or kind in FURTHER_VERSIONS
+    for subject in subjects_of(kind, ENGINES[kind.partition("-")[0]].engine)
+)
+"""The same of every server, in their order."""

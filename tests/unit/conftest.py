@@ -1,4 +1,4 @@
-"""Secrets Manager in memory, with the SDK's models read once."""
+"""Secrets Manager in memory, with the SDK's models read once; and no time lost."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ import boto3
 import pytest
 
 from local.secretsmanager import SecretsManagerService
+from shared import holding, store
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +22,10 @@ def service(sdk: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sec
         # Within the service, which begins with a session of its own.
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", sdk)
         yield service
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for nothing between two reads: how long that is, is the claim of other tests."""
+    monkeypatch.setattr(holding, "SETTLING_SECONDS", 0.0)
+    monkeypatch.setattr(store, "STALE_READ_PAUSES", (0.0, 0.0, 0.0))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from uuid import uuid4
 
 import boto3
@@ -13,6 +14,7 @@ from local.secretsmanager import ConnectionLost, SecretsManagerService, ServiceE
 from shared.deadline import Deadline
 from shared.errors import (
     AccessDenied,
+    BadSecret,
     CurrentChanged,
     DatabaseError,
     LockTimeout,
@@ -347,6 +349,15 @@ def test_current_that_was_edited(
     assert secret.messages == ["lock", "read", *followed]
 
 
+def test_current_that_is_not_usable(secret: Secret) -> None:
+    """The error names AWSCURRENT and the secret."""
+    secret.begin()
+    secret.put("[]")
+    rotation = secret.rotation()
+    with pytest.raises(BadSecret, match=f"AWSCURRENT of secret {secret.arn} is JSON but"):
+        rotation.current_login(rotation.read())
+
+
 def test_current_that_cannot_be_followed(secret: Secret) -> None:
     """Why the database could not follow AWSCURRENT is worth more than that it was edited."""
     secret.service._operations.edit_abandons_rotation = False
@@ -356,6 +367,20 @@ def test_current_that_cannot_be_followed(secret: Secret) -> None:
     secret.meet("follow app by hand", StatementFailed("no"))
     with (
         pytest.raises(StatementFailed),
+        holding(QuietSession(secret), secret.rotation(), attempt, following(secret)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("labels", [{Stage.PENDING}, {Stage.PENDING, "somebody's own"}])
+def test_reading_from_before_the_plan(secret: Secret, labels: set[str]) -> None:
+    """The attempt's plan was read before: an answer that does not have it yet is an old one."""
+    attempt = secret.begin()
+    found = secret.store.describe(secret.arn)
+    stages = {**found.stages, attempt.token: frozenset(labels)}
+    secret.store.old = [replace(found, stages=stages)]
+    with (
+        pytest.raises(BeginAgain),
         holding(QuietSession(secret), secret.rotation(), attempt, following(secret)),
     ):
         pass

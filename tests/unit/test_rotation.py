@@ -47,6 +47,8 @@ from shared.strategies.alternating_users import second_user
 from shared.strategies.dual_password import own_two_passwords, two_passwords
 from tests.conformance.simulated import Account, Database, SimulatedRotator, SimulatedSession
 
+pytestmark = pytest.mark.usefixtures("no_pauses")
+
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 FIRST = "the First passw0rd"
 

@@ -18,5 +18,5 @@ __all__ = ["Oracle", "Place", "oracle_for"]
 
 
 def oracle_for(place: Place) -> Oracle:
-    """Return the oracle of the place's engine."""
-    return ORACLES[place.kind.partition("-")[0]](place)
+    """Return the oracle of the place: its own, or its engine's."""
+    return (place.oracle or ORACLES[place.kind.partition("-")[0]])(place)

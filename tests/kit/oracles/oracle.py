@@ -1,7 +1,7 @@
 """What every oracle answers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,12 @@ rights have equal mappings."""
 
 @dataclass(frozen=True)
 class Place:
-    """Where a server is, and its two accounts; unlike a server it can be sent to a process."""
+    """Where a server is, and its two accounts; unlike a server it can be sent to a process.
+
+    Attributes:
+        handler: Of the function, as Lambda is told; the engine's own when empty.
+        oracle: Makes the oracle; the engine's own when None.
+    """
 
     kind: str
     host: str
@@ -25,9 +30,17 @@ class Place:
     database: str
     administrator: Account
     superuser: Account
+    handler: str = ""
+    oracle: "Callable[[Place], Oracle] | None" = None
 
     @classmethod
-    def of(cls, server: Server) -> "Place":
+    def of(
+        cls,
+        server: Server,
+        *,
+        handler: str = "",
+        oracle: "Callable[[Place], Oracle] | None" = None,
+    ) -> "Place":
         """Return where ``server`` is."""
         return cls(
             server.kind,
@@ -37,6 +50,8 @@ class Place:
             server.database,
             server.administrator,
             server.superuser,
+            handler,
+            oracle,
         )
 
 
