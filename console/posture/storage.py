@@ -147,7 +147,7 @@ def check_bucket_policy(view: View, bucket: str, facts: Facts) -> Iterator[Seen]
     """Look at whether a bucket refuses requests without TLS, and objects that are not encrypted."""
     told = view.ask("s3", "get_bucket_policy", Bucket=bucket, missing=NO_POLICY)
     found = statements(told.get("Policy"))
-    arn = f"arn:aws:s3:::{bucket}"
+    arn = f"arn:{view.partition}:s3:::{bucket}"
     facts |= {"denies_clear": any(map(_denies_clear, found))}
     if not facts["denies_clear"]:
         deny = _deny("TlsOnly", [arn, f"{arn}/*"], "s3:*", {"Bool": {TLS: "false"}})
