@@ -89,10 +89,10 @@ check: environment sam-environment scan-environment release-environment ## ruff,
 	@$(PYTHON_HERE) -m ruff check
 	@$(PYTHON_HERE) -m ruff format --check
 	@$(PYTHON_HERE) -m mypy
-	@.venv/bin/cfn-lint template.yaml examples/*.yaml
+	@.venv/bin/cfn-lint template.yaml examples/*.yaml examples/*/*.yaml
 	@.venv-sam/bin/sam validate --lint
 	@.venv-scan/bin/checkov --quiet --compact --skip-download --framework cloudformation \
-		--file template.yaml examples/*.yaml
+		--file template.yaml examples/*.yaml examples/*/*.yaml
 	@$(SCHEMA) vendor.github-workflows .github/workflows/*.yaml
 	@$(SCHEMA) vendor.dependabot .github/dependabot.yml
 	@$(SCHEMA) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml

@@ -15,11 +15,14 @@ lock() {
     upgrade=()
     case $group in dev | mutants | "$only") ;; *) return 0 ;; esac
   fi
+  # The command's own requirements are the project's; all others are groups.
+  [ "$group" = console ] || set -- --group "$group" "$@"
   .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-    "${upgrade[@]}" --group "$group" "$@"
+    "${upgrade[@]}" "$@"
 }
 
 lock dev pyproject.toml --output-file requirements/dev.txt
+lock console pyproject.toml --all-extras --constraint requirements/dev.txt --output-file requirements/console.txt
 lock uv --output-file requirements/uv.txt
 lock sam --output-file requirements/sam.txt
 lock scan --output-file requirements/scan.txt
@@ -30,4 +33,5 @@ lock layer --constraint requirements/dev.txt --output-file shared/requirements.t
 lock postgres --constraint requirements/dev.txt --output-file rotators/postgres/requirements.txt
 lock mysql --constraint requirements/dev.txt --output-file rotators/mysql/requirements.txt
 lock valkey --constraint requirements/dev.txt --output-file rotators/valkey/requirements.txt
+lock escrow --constraint requirements/dev.txt --output-file escrow/requirements.txt
 lock examples --constraint requirements/dev.txt --output-file examples/users/requirements.txt

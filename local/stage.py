@@ -8,10 +8,12 @@ functions, and for each server
 - ``app/<server>``, to rotate with the AWS CLI as one likes,
 - ``example/<server>``, which the events of ``events/`` are about, for `make invoke` and
   `sam local invoke`; Enter sets these up again,
-- on PostgreSQL ``broken/...``, each with one common fault.
+- on PostgreSQL ``broken/...``, each with one common fault, and ``new/postgres``, which nothing
+  rotates yet.
 
-Each rotation's outcome is told, and what its function has written to its log. `compose.yaml` starts
-the same in a container.
+Lambda and CloudWatch Logs answer at the same endpoint, for the command `rotation` and the AWS CLI
+(see :mod:`local.lambda_service`). Each rotation's outcome is told, and what its function has
+written to its log. `compose.yaml` starts the same in a container.
 """
 
 import argparse
@@ -24,7 +26,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
@@ -33,6 +35,7 @@ from uuid import uuid4
 from local.engines import FUNCTIONS
 from local.lambda_runtime.functions import from_repository
 from local.lambda_runtime.scratch import make_secret, make_user
+from local.lambda_service import LambdaService
 from local.secretsmanager import SecretsManagerService
 from local.secretsmanager.endpoint import Endpoint
 from local.servers import Server, ServerUnavailable, start
@@ -61,16 +64,55 @@ class Stage:
     service: SecretsManagerService
     servers: Mapping[str, Server]
     made: set[str] = field(default_factory=set)
+    lambdas: LambdaService = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lambdas = LambdaService(self.service)
 
     def function_of(self, kind: str) -> str:
         """Return the ARN of the function that rotates a server's secrets."""
         return f"arn:aws:lambda:{self.service.region}:{self.service.account}:function:{kind}"
+
+    def start_functions(
+        self,
+        stack: ExitStack,
+        variables: Mapping[str, str],
+        listener: Callable[[str], object] = lambda _written: None,
+    ) -> None:
+        """Start the functions of all servers.
+
+        Args:
+            stack: Ends them.
+            variables: What leads them to the endpoint.
+            listener: Gets what they write to their logs, besides Lambda's.
+        """
+        declared = functions(load())
+        for kind in self.servers:
+            # Its ARN is what the secrets of this server name.
+            function = replace(declared[FUNCTIONS[kind]], name=kind)
+            runtime = stack.enter_context(from_repository(function, variables))
+            arn = self.lambdas.add(
+                kind,
+                runtime.invoke,
+                handler=function.handler,
+                environment=function.environment,
+                timeout_seconds=function.timeout_seconds,
+            )
+
+            def tell(written: str, arn: str = arn) -> None:
+                self.lambdas.write(arn, written)
+                listener(written)
+
+            runtime.listener = tell
 
     def set_up(self) -> None:
         """Make every secret, and attach it."""
         for kind, server in self.servers.items():
             app = make_secret(self.service, server, f"app/{kind}", username="stage")
             self.service.enable_rotation(app, self.function_of(kind))
+        # Its ARN is always the same, and so is the schedule that is made of it.
+        newcomer = self.servers["postgres"]
+        make_secret(self.service, newcomer, "new/postgres", "bEgins", username="newcomer")
         self.set_up_events()
         for fault, (spoil, tags) in FAULTS.items():
             value = spoil(make_user(self.servers["postgres"], fault))
@@ -104,6 +146,7 @@ class Stage:
             print(f"export {variable}={value}")
         print("# With these in another shell:")
         print("#   aws secretsmanager rotate-secret --secret-id app/postgres")
+        print("#   .venv/bin/python -m console status --all")
         print("#   make invoke FUNCTION=PostgresRotator EVENT=events/postgres-create-secret.json")
         print(f"# Not well, and to be rotated: {', '.join(f'broken/{fault}' for fault in FAULTS)}")
         print("# Enter sets the secrets of events/ up again.")
@@ -193,13 +236,9 @@ def run(stack: ExitStack, stage: Stage, endpoint: Endpoint, stopped: Event) -> N
     """Set everything up, and tell what happens until it is stopped."""
     ca_file = write_ca_file(endpoint.port, stage.servers)
     variables = endpoint.environment() | {"DATABASE_CA_FILE": str(ca_file)}
-    declared = functions(load())
-    for kind in stage.servers:
-        runtime = stack.enter_context(from_repository(declared[FUNCTIONS[kind]], variables))
-        runtime.listener = tell_log
-        stage.service.functions[stage.function_of(kind)] = runtime.invoke
+    stage.start_functions(stack, variables, tell_log)
     stage.set_up()
-    stage.tell(variables)
+    stage.tell(variables | {"AWS_ENDPOINT_URL": endpoint.url})
     keys, told = Keys(), 0
     while not stopped.is_set():
         if keys.pressed(TICK_SECONDS, stopped):

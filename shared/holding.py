@@ -124,7 +124,11 @@ class Hold:
 
         Raises:
             BeginAgain: The fence is not where it was read to be; nothing was changed.
+            RotationError: Also what was to be called before a change raises; nothing was changed.
         """
+        if self.rotation.before_change is not None:
+            value = self.attempt.pending.to_json()
+            self.rotation.before_change(self.rotation.secret_id, self.attempt.token, value)
         self.rotation.deadline.require(CHANGE_SECONDS, "change the password")
         self.fence()
         if change is None:

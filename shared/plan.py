@@ -144,7 +144,7 @@ class Plan:
 
     def with_names(self, *known: str) -> Self:
         """Return the plan with names instead of digests, as far as they are among ``known``."""
-        if self.users is None or not self.lacks_names:
+        if self.users is None:
             return self
         names = {DIGEST_MARK + digest(name): name for name in known}
         first, second = (names.get(name, name) for name in self.users)

@@ -1,5 +1,6 @@
 """One invocation's unit of work: what it may use, and what it has to say at its end."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from shared.deadline import Deadline
@@ -11,6 +12,10 @@ from shared.redaction import Redactor
 from shared.session import Pair
 from shared.settings import Settings, StrategyName
 from shared.store import SecretStore
+
+BeforeChange = Callable[[str, str, str], None]
+"""Gets a secret's ARN, a version's id and its value, which is about to be brought into force; what
+it raises ends the step before anything is changed. Each further delivery calls it once more."""
 
 
 class BeginAgain(Exception):
@@ -82,6 +87,7 @@ class Rotation:
         settings: The function's configuration.
         deadline: Bounds everything that the step does.
         redactor: Learns every password that is read.
+        before_change: Called under the lock, before the fence is moved.
     """
 
     def __init__(
@@ -91,11 +97,14 @@ class Rotation:
         settings: Settings,
         deadline: Deadline,
         redactor: Redactor,
+        *,
+        before_change: BeforeChange | None = None,
     ) -> None:
         self.event = event
         self.store = store
         self.settings = settings
         self.deadline = deadline
+        self.before_change = before_change
         self.facts = Facts()
         self._redactor = redactor
         self._versions: dict[str, Version] = {}

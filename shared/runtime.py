@@ -10,7 +10,8 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from aws_lambda_powertools import Logger
@@ -23,9 +24,9 @@ from shared.deadline import Deadline
 from shared.errors import BadSetting, RotationError
 from shared.lifecycle import Action, Source
 from shared.model import RotationEvent, Step
-from shared.options import Variable
+from shared.options import SHOWN, Variable
 from shared.redaction import Redactor
-from shared.rotation import Facts, Rotation
+from shared.rotation import BeforeChange, Facts, Rotation
 from shared.rotator import Rotator
 from shared.settings import Settings
 from shared.store import (
@@ -207,7 +208,9 @@ class _Invocation:
         store = SecretStore(self._clients.secretsmanager())
         trust = _trust(settings.ca_file)
         rotator = self._rotator(store, settings, trust, self._clients.rds)
-        return rotator, Rotation(event, store, settings, deadline, self.redactor)
+        called = _named(self._environment.get(Variable.BEFORE_CHANGE, ""))
+        rotation = Rotation(event, store, settings, deadline, self.redactor, before_change=called)
+        return rotator, rotation
 
     def _succeeded(self, action: Action) -> None:
         if self._facts.plaintext:
@@ -274,6 +277,24 @@ def _sdk() -> "Session":
     transfers and for resources, which nothing here uses.
     """
     return get_session()
+
+
+@cache
+def _named(text: str) -> BeforeChange | None:
+    """Return what is to be called before a change; nothing is imported where nothing is named.
+
+    Args:
+        text: ``module.function``, and after a colon what it takes before all else.
+    """
+    name, _, settings = text.strip().partition(":")
+    if not name:
+        return None
+    module, _, attribute = name.rpartition(".")
+    try:
+        return partial(getattr(import_module(module), attribute), settings)
+    except (ImportError, AttributeError, ValueError):
+        msg = f"{Variable.BEFORE_CHANGE} names {name[:SHOWN]!r}; no layer of the function has it."
+        raise BadSetting(msg) from None
 
 
 @cache

@@ -17,7 +17,7 @@ PRODUCT = [*SHARED, *ROTATORS]
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 EVERYTHING = sorted(
     path
-    for folder in ("shared", "rotators", "local", "probes", "tests")
+    for folder in ("console", "shared", "rotators", "escrow", "local", "probes", "tests")
     for path in (ROOT / folder).rglob("*.py")
 )
 
@@ -38,6 +38,7 @@ ORDER = [
     {"strategies"},
     {"examination.finding"},
     {"examination.code"},
+    {"examination.posture"},
     {"examination.outside"},
     {"examination.registry", "examination.check"},
     {"examination.checks", "examination.certificate"},
@@ -108,6 +109,7 @@ def test_core_knows_no_engine(path: Path) -> None:
         "local",
         "tests",
         "examples",
+        "escrow",
         *set().union(*DRIVERS.values()),
     }
     assert packages & SDK <= USES_SDK.get(path.stem, set())

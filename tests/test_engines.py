@@ -62,9 +62,9 @@ def test_every_world_is_asked(world: type[World]) -> None:
 )
 def test_every_function_is_measured(name: str) -> None:
     """One engine of each function that has single-user is measured beside its bare calls."""
-    measured = {ENGINES[each.kind].folder for each in measurements.ENGINES}
+    measured = {each.folder for each in measurements.ENGINES}
     folder = ENGINES[name].folder
-    assert folder in measured, f"{folder} lacks, in local/bench/measurements.py: a floor"
+    assert folder in measured, f"{folder} lacks, in local/bench/bare.py, recording.py: its driver"
 
 
 @every_engine

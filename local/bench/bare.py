@@ -1,88 +1,175 @@
-"""The floor: the calls of a single-user rotation to Secrets Manager, with nothing around them."""
+"""The measured process: the floor, which sends what it is told to and decides nothing.
 
-import json
-import secrets
+A script could not do the work of a rotation with less: boto3's client, the driver when the first
+login comes, and the messages one after the other. Its one argument names the driver's folder.
+"""
+
+import os
+import ssl
+import sys
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from contextlib import suppress
+from functools import cache
+from typing import Any
 
 import boto3
 
-if TYPE_CHECKING:
-    from mypy_boto3_secretsmanager import SecretsManagerClient
-    from mypy_boto3_secretsmanager.type_defs import GetSecretValueResponseTypeDef
+from local.bench.conversation import Order, converse
 
-Login = dict[str, Any]
-"""A secret's value."""
-
-
-class Closing(Protocol):
-    """What all drivers' connections have."""
-
-    def close(self) -> None:
-        """End the connection."""
+VERIFIER = "<verifier>"
+"""Stands in a statement for the SCRAM verifier of the new password, which takes time to make."""
+PROCESS = "<process>"
+"""Stands for the number of the server's process."""
 
 
-Connection = TypeVar("Connection", bound=Closing)
+Connection = Any
+"""The driver's own."""
 
 
-class Floor(ABC, Generic[Connection]):
-    """A rotation as a script would make it that never fails and never asks."""
+class Driver(ABC):
+    """Connections of one driver, by their numbers."""
 
     def __init__(self) -> None:
-        self._client: SecretsManagerClient = boto3.client("secretsmanager")
+        self._open: dict[int, Any] = {}
 
     @abstractmethod
-    def connect(self, login: Login) -> Connection:
+    def login(self, login: dict[str, Any]) -> Connection:
         """Log in over verified TLS."""
 
     @abstractmethod
-    def lock(self, connection: Connection, secret: str) -> None:
-        """Take the advisory lock."""
-
-    @abstractmethod
-    def change(self, connection: Connection, pending: Login) -> None:
-        """Change the password."""
-
-    def work(self, secret: str, token: str, whole: bool) -> None:  # noqa: FBT001 - as in `Work`
-        """Make the calls, logins and statements of a rotation, or of createSecret."""
-        self._client.describe_secret(SecretId=secret)
-        current = self._client.get_secret_value(SecretId=secret, VersionStage="AWSCURRENT")
-        pending = {**json.loads(current["SecretString"]), "password": secrets.token_hex(16)}
-        self._client.put_secret_value(
-            SecretId=secret,
-            ClientRequestToken=token,
-            SecretString=json.dumps(pending),
-            VersionStages=["AWSPENDING", "rotation:single-user"],
-        )
-        if whole:
-            self._set_secret(secret, token)
-            self.connect(self._stored(secret, token)).close()
-            self._stored(secret, token)
-
-    def _set_secret(self, secret: str, token: str) -> None:
-        pending = self._stored(secret, token)
-        current = self._client.get_secret_value(SecretId=secret, VersionStage="AWSCURRENT")
-        connection = self.connect(json.loads(current["SecretString"]))
-        self.lock(connection, secret)
-        self._client.describe_secret(SecretId=secret)
-        self._move(secret, "rotation-fence", token, current)
-        self.change(connection, pending)
-        self.connect(pending).close()
-        self._move(secret, "AWSCURRENT", token, current)
-        connection.close()
-
-    def _stored(self, secret: str, token: str) -> Login:
-        version = self._client.get_secret_value(SecretId=secret, VersionId=token)
-        login: Login = json.loads(version["SecretString"])
-        return login
-
-    def _move(
-        self, secret: str, label: str, token: str, current: "GetSecretValueResponseTypeDef"
+    def statement(
+        self,
+        connection: Connection,
+        text: str,
+        parameters: list[Any],
+        is_refused: bool,  # noqa: FBT001 - as the message has it
     ) -> None:
-        holder = current["VersionId"] if label in current["VersionStages"] else None
-        self._client.update_secret_version_stage(
-            SecretId=secret,
-            VersionStage=label,
-            MoveToVersionId=token,
-            **({} if holder is None else {"RemoveFromVersionId": holder}),
+        """Run a statement and read its rows."""
+
+    def send(self, word: str, number: int, *more: Any) -> None:  # noqa: ANN401 - of a message
+        """Send one message."""
+        if word == "login":
+            self._open[number] = self.login(*more)
+        elif word == "statement":
+            self.statement(self._open[number], *more)
+        else:
+            self._open.pop(number).close()
+
+
+class Postgres(Driver):
+    """psycopg."""
+
+    def __init__(self, new_password: str) -> None:
+        super().__init__()
+        self._new_password = new_password.encode()
+
+    def login(self, login: dict[str, Any]) -> Connection:
+        """Log in over verified TLS."""
+        import psycopg  # noqa: PLC0415 - when it is needed, as in the function
+
+        return psycopg.connect(
+            host=login["host"],
+            port=login["port"],
+            user=login["username"],
+            password=login["password"],
+            dbname=login["database"],
+            application_name="secret-rotation",
+            client_encoding="UTF8",
+            sslmode="verify-full",
+            sslrootcert=os.environ["DATABASE_CA_FILE"],
+            gssencmode="disable",
+            autocommit=True,
+            prepare_threshold=None,
         )
+
+    def statement(
+        self,
+        connection: Connection,
+        text: str,
+        parameters: list[Any],
+        is_refused: bool,  # noqa: FBT001 - as the message has it
+    ) -> None:
+        """Run statements of one message and read their rows."""
+        del is_refused
+        if VERIFIER in text:
+            made = connection.pgconn.encrypt_password(self._new_password, b"", b"scram-sha-256")
+            text = text.replace(VERIFIER, made.decode())
+        text = text.replace(PROCESS, str(connection.info.backend_pid))
+        cursor = connection.execute(text, parameters or None)
+        while True:
+            if cursor.description:
+                cursor.fetchall()
+            if not cursor.nextset():
+                return
+
+
+class Mysql(Driver):
+    """PyMySQL."""
+
+    def __init__(self, new_password: str) -> None:
+        super().__init__()
+        del new_password
+
+    @staticmethod
+    @cache
+    def trust() -> ssl.SSLContext:
+        """Read the authorities once, as the function does."""
+        return ssl.create_default_context(cafile=os.environ["DATABASE_CA_FILE"])
+
+    def login(self, login: dict[str, Any]) -> Connection:
+        """Log in over verified TLS."""
+        import pymysql  # noqa: PLC0415 - when it is needed, as in the function
+
+        return pymysql.connect(
+            host=login["host"],
+            port=login["port"],
+            user=login["username"],
+            password=login["password"].encode(),
+            database=login["database"],
+            charset="utf8mb4",
+            ssl=self.trust(),
+            autocommit=None,
+        )
+
+    def statement(
+        self,
+        connection: Connection,
+        text: str,
+        parameters: list[Any],
+        is_refused: bool,  # noqa: FBT001 - as the message has it
+    ) -> None:
+        """Run a statement and read its rows."""
+        del parameters
+        # A right that the user has not, and that the function does without.
+        with connection.cursor() as cursor, suppress(*([Exception] if is_refused else [])):
+            cursor.execute(text)
+            cursor.fetchall()
+
+
+DRIVERS: dict[str, Any] = {"postgres": Postgres, "mysql": Mysql}
+"""The rotators' folders to the floor's drivers."""
+
+
+def main(folder: str) -> None:
+    """Make the client, and send what is asked for."""
+    client: Any = boto3.client("secretsmanager")
+    methods = {name: method for method, name in client.meta.method_to_api_mapping.items()}
+    drivers: dict[str, Any] = {}
+
+    def work(order: Order, number: int) -> None:
+        if order["token"] not in drivers:
+            drivers.clear()
+            drivers[order["token"]] = DRIVERS[folder](order["new_password"])
+        driver = drivers[order["token"]]
+        for word, *message in order["messages"][number]:
+            if word == "call":
+                operation, parameters = message
+                getattr(client, methods[operation])(**parameters)
+            else:
+                driver.send(word, *message)
+
+    converse(work)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -7,9 +7,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from local.bench.conversation import converse
-
-STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
+from local.bench.conversation import Order, converse
 
 
 class Context:
@@ -26,12 +24,24 @@ def main(path: str) -> None:
     module, _, name = path.rpartition(".")
     handler: Any = getattr(import_module(module), name)
     context = Context()
+    sent: list[list[Any]] = []
 
-    def work(secret: str, token: str, whole: bool) -> None:  # noqa: FBT001 - as in `Work`
-        for step in STEPS if whole else STEPS[:1]:
-            handler({"Step": step, "SecretId": secret, "ClientRequestToken": token}, context)
+    def work(order: Order, number: int) -> None:
+        event = {
+            "Step": order["steps"][number],
+            "SecretId": order["secret"],
+            "ClientRequestToken": order["token"],
+        }
+        if not order["records"]:
+            handler(event, context)
+            return
+        from local.bench.recording import recorded  # noqa: PLC0415 - nothing measured records
 
-    converse(work)
+        with recorded(module.split(".")[1]) as messages:
+            handler(event, context)
+        sent[:] = messages
+
+    converse(work, lambda: sent)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 A client is pointed to it with ``AWS_ENDPOINT_URL_SECRETS_MANAGER`` (or ``AWS_ENDPOINT_URL`` for all
 of its services). Requests to Secrets Manager are answered by the service; those to other services
-(STS, KMS, RDS, …) by moto, in this process. Signatures are not looked at.
+(STS, KMS, RDS, …) by moto, in this process, or by what the service was given for
+them (:mod:`local.lambda_service`). Signatures are not looked at.
 
 Small answers must not wait for anything: Nagle's algorithm is off, an answer is written at once,
 and connections are kept open.
@@ -159,13 +160,18 @@ class _Handler(BaseHTTPRequestHandler):
         return status, answer, {"Content-Type": JSON}
 
     def _other_service(self, body: bytes) -> tuple[int, bytes, dict[str, str]]:
-        """Hand a request to moto, under the URL that it would have had on AWS."""
-        from moto.core.botocore_stubber import BotocoreStubber  # noqa: PLC0415 - takes 0.4 s
+        """Hand a request on: to what the service knows for it, else to moto.
 
+        moto gets it under the URL that it would have had on AWS.
+        """
         # Which service it is, is said by the signature's scope: id/date/region/service/aws4_request
         scope = self.headers.get("Authorization", "").partition("Credential=")[2].split("/")
         if len(scope) < 5:  # noqa: PLR2004 - the parts of a credential scope
             return HTTPStatus.FORBIDDEN, b'{"__type": "MissingAuthenticationToken"}', {}
+        if other := self.server.service.others.get(scope[3]):
+            return other(self.path, self.headers.get(TARGET, ""), body)
+        from moto.core.botocore_stubber import BotocoreStubber  # noqa: PLC0415 - takes 0.4 s
+
         parts = urlsplit(self.path)
         query = f"?{parts.query}" if parts.query else ""
         url = f"https://{scope[3]}.{scope[2]}.amazonaws.com{parts.path}{query}"

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 _URL: Final = r"https?://secretsmanager\."
 
+OtherService = Callable[[str, str, bytes], tuple[int, bytes, dict[str, str]]]
+"""Gets path, target and body; gives status, body and headers."""
+
 
 class SecretsManagerService:
     """Secrets Manager for one account in one Region, on this machine.
@@ -82,6 +85,8 @@ class SecretsManagerService:
         events: What EventBridge would deliver, oldest first, in EventBridge's shape; the name is
             at ``event["detail"]["eventName"]``.
         outcomes: How the rotations went that are over, tests of the rotation too.
+        others: What answers requests to other services at the endpoint, by the service's name in a
+            signature; moto does where there is nothing.
     """
 
     def __init__(  # noqa: PLR0917 - in this order since the first version; keywords are usual
@@ -113,6 +118,7 @@ class SecretsManagerService:
         self.functions: dict[str, Callable[[Event], object]] = {}
         self.events: list[dict[str, Any]] = []
         self.outcomes: list[Outcome] = []
+        self.others: dict[str, OtherService] = {}
         self._log = RequestLog()
         self._faults = Faults(throttle, Random(seed))  # noqa: S311 - repeatable
         self._clock = clock or (lambda: datetime.now(UTC))

@@ -72,9 +72,9 @@ CONNECTIONS_HINT = (
 REFUSED_HINT = (
     "Compare the secret with the account in the database. The servers give the same answer for a "
     "wrong password, a user that does not exist for this client's address, an account that wants a "
-    "client certificate, and, under max_password_errors, a blocked one. A DBA looks: SELECT User, "
-    "Host, plugin, ssl_type FROM mysql.user; no certificate is asked for after ALTER USER "
-    "{account} REQUIRE SSL, with the account's own host."
+    "client certificate (REQUIRE X509), and, under max_password_errors, a blocked one. A DBA sees "
+    "which: SELECT User, Host, plugin, ssl_type FROM mysql.user; no certificate is asked for after "
+    "ALTER USER {account} REQUIRE SSL, with the account's own host."
 )
 WAIT_HINT = (
     "Another session holds a lock that account changes wait for, such as a backup or FLUSH TABLES "

@@ -34,7 +34,7 @@ class Level(StrEnum):
     """How bad a finding is, the worst first."""
 
     FAILURE = "failure"
-    """A rotation fails, or shuts applications out."""
+    """A rotation fails or shuts applications out, or what is secret is open to anybody."""
     WARNING = "warning"
     """The next rotation succeeds; a later one may not, or something is less safe than it could."""
     NOTE = "note"

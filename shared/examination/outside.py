@@ -8,6 +8,7 @@ from functools import partial
 
 from shared.examination.code import Code, Examiner
 from shared.examination.finding import Level
+from shared.examination.posture import POSTURE
 
 _Code = partial(Code, examiner=Examiner.OUTSIDE)
 
@@ -73,5 +74,6 @@ OUTSIDE: tuple[Code, ...] = (
         "`aws secretsmanager rotate-secret --secret-id <ARN> --rotation-rules "
         '\'{"ScheduleExpression": "<schedule>", "Duration": "4h"}\' --no-rotate-immediately`',
     ),
+    *POSTURE,
 )
 """In the order in which a report shows them."""

@@ -10,7 +10,7 @@ from local.template import ROOT, TEMPLATE, Template, load
 BUCKET = "artefacts"
 TEMPLATES = (
     "template.yaml",
-    *sorted(f"examples/{path.name}" for path in (ROOT / "examples").glob("*.yaml")),
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "examples").rglob("*.yaml")),
 )
 """Every template, by its path in the repository."""
 

@@ -18,6 +18,8 @@ _ATTRIBUTES = {
     "AWS::Lambda::Function": {"Arn": "arn:aws:lambda:{region}:{account}:function:{name}"},
     "AWS::Serverless::Function": {"Arn": "arn:aws:lambda:{region}:{account}:function:{name}"},
     "AWS::CloudWatch::Alarm": {"Arn": "arn:aws:cloudwatch:{region}:{account}:alarm:{name}"},
+    "AWS::Logs::LogGroup": {"Arn": "arn:aws:logs:{region}:{account}:log-group:{name}:*"},
+    "AWS::RDS::DBInstance": {"DbiResourceId": "db-RESOURCE"},
     "AWS::S3::Bucket": {"Arn": "arn:aws:s3:::{name}"},
     "AWS::Events::Rule": {"Arn": "arn:aws:events:{region}:{account}:rule/{name}"},
 }
@@ -172,6 +174,10 @@ class Stack:
     def _if(self, argument: list[Any]) -> Any:  # noqa: ANN401 (likewise)
         condition, yes, no = argument
         return self.resolve(yes if self._holds(condition) else no)
+
+    def _findinmap(self, argument: list[Any]) -> Any:  # noqa: ANN401 (likewise)
+        name, first, second = self.resolve(argument)
+        return self.template["Mappings"][name][first][second]
 
     def _join(self, argument: list[Any]) -> str:
         separator, parts = argument

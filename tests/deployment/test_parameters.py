@@ -14,8 +14,10 @@ from tests.deployment.stack import Stack
 SUBNET, GROUP = "subnet-0123456789abcdef0", "sg-0123456789abcdef0"
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/11111111-1111-4111-8111-111111111111"
 LAYER = "arn:aws:lambda:eu-central-1:123456789012:layer:database-ca:1"
+SEAL = f"escrow.sealing.seal:bucket=b,bucket-key={KEY},first={KEY},second={KEY},public-key=MI+/ab=="
 
 WHOLE = [
+    {"BeforeChange": SEAL, "BeforeChangeLayer": LAYER},
     {},
     {"SubnetIds": SUBNET, "SecurityGroupIds": GROUP},
     {"SubnetIds": f"{SUBNET}, {SUBNET}", "SecurityGroupIds": f"{GROUP},{GROUP}"},
@@ -59,6 +61,9 @@ WRONG = [
     ("a CA file without layer", {"DatabaseCaFile": "/opt/database-ca.pem"}),
     ("a layer without CA file", {"DatabaseCaLayer": LAYER}),
     ("a CA file elsewhere", {"DatabaseCaFile": "/var/ca.pem", "DatabaseCaLayer": LAYER}),
+    ("something to call, and no layer that has it", {"BeforeChange": SEAL}),
+    ("a layer, and nothing to call in it", {"BeforeChangeLayer": LAYER}),
+    ("no function of Python", {"BeforeChange": "escrow/sealing", "BeforeChangeLayer": LAYER}),
     ("a processor that there is not", {"Architecture": "armv7"}),
     ("little memory", {"MemorySize": "128"}),
     ("a long timeout", {"Timeout": "901"}),
@@ -103,7 +108,7 @@ def test_there_are_few_parameters() -> None:
     first, *_ = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     assert len(first["Parameters"]) == 6
     assert list(template["Parameters"])[:6] == first["Parameters"], "`sam deploy --guided` asks so"
-    assert len(template["Parameters"]) <= 28
+    assert len(template["Parameters"]) <= 30
 
 
 SCHEDULES = [

@@ -68,7 +68,29 @@ def told(examination: Examination) -> set[tuple[str, str]]:
     return {(each.check, each.code) for each in examination.findings if each.level in ABOVE_NOTE}
 
 
-@pytest.mark.parametrize("world", WORLDS, ids=str)
+def worlds_by_check() -> list[World]:
+    """Return one world for each check of each rotator, the quickest first named."""
+    chosen: dict[tuple[str, str], World] = {}
+    for world in WORLDS:
+        if world.check != SETTINGS:  # it is no check, but what comes before all
+            chosen.setdefault((ENGINES[engine_of(world)].folder, world.check), world)
+    return list(chosen.values())
+
+
+def engine_of(world: World) -> str:
+    """Return the engine that a world's server is of."""
+    return world.server.partition("-")[0]
+
+
+def sampled() -> Iterator[object]:
+    """Yield one world for each check of each rotator; the others for `make test-sample`."""
+    quick = worlds_by_check()
+    for world in WORLDS:
+        marks = [] if world in quick else [pytest.mark.matrix]
+        yield pytest.param(world, id=str(world), marks=marks)
+
+
+@pytest.mark.parametrize("world", list(sampled()))
 def test_a_broken_world_is_named(world: World, made: Made) -> None:
     """The examination names what is broken; all else is well, a note, or cannot be looked at."""
     with made(world) as (secret, function):
@@ -94,10 +116,7 @@ UNBREAKABLE = {"product": "it tells the server's name and version"}
 def test_every_code_has_its_world() -> None:
     """What the function may find is found in a world, or the registry promises too much."""
     ours = {name for name, code in CODES.items() if code.examiner is Examiner.FUNCTION}
-    without_a_world = {"TlsFailed"}
-    assert {world.code for world in WORLDS} == ours - {code.name for code in RETIRED} - (
-        without_a_world
-    )
+    assert {world.code for world in WORLDS} == ours - {code.name for code in RETIRED}
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -110,20 +129,7 @@ def test_every_check_has_its_world(engine: str) -> None:
     assert set(names) - {check.name for check in CHECKS} - broken <= set(UNBREAKABLE)
 
 
-def engine_of(world: World) -> str:
-    """Return the engine that a world's server is of."""
-    return world.server.partition("-")[0]
-
-
-def worlds_by_check() -> list[World]:
-    """Return one world for each check of each rotator, the quickest first named."""
-    chosen: dict[tuple[str, str], World] = {}
-    for world in WORLDS:
-        if world.check != SETTINGS:  # it is no check, but what comes before all
-            chosen.setdefault((ENGINES[engine_of(world)].folder, world.check), world)
-    return list(chosen.values())
-
-
+@pytest.mark.matrix
 @pytest.mark.parametrize("world", worlds_by_check(), ids=str)
 def test_without_its_check_a_world_looks_well(
     world: World, made: Made, monkeypatch: pytest.MonkeyPatch
@@ -163,7 +169,10 @@ HEALTHY = [
 ]
 
 
-@pytest.mark.parametrize("rotations", [0, 1, 2])
+@pytest.mark.parametrize(
+    "rotations",
+    [pytest.param(0, marks=pytest.mark.matrix), 1, pytest.param(2, marks=pytest.mark.matrix)],
+)
 @pytest.mark.parametrize(("kind", "strategy", "administrator"), HEALTHY)
 def test_a_healthy_world_has_no_finding(
     kind: str,

@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import threading
@@ -148,14 +147,17 @@ def test_requests_that_no_sdk_makes_are_answered(
 def test_answers_do_not_wait_for_anything(
     service: SecretsManagerService, client: "SecretsManagerClient"
 ) -> None:
-    """A request on an open connection takes a few milliseconds: no 40 ms of delayed packets."""
+    """A request on an open connection takes a few milliseconds: no 40 ms of delayed packets.
+
+    The quickest one tells, whatever else the machine does; the first ones are never delayed.
+    """
     arn = service.create_secret("app", "first")
     seconds = []
     for _ in range(60):
         started = time.perf_counter()
         client.get_secret_value(SecretId=arn)
         seconds.append(time.perf_counter() - started)
-    assert statistics.median(seconds) < 0.02
+    assert min(seconds[20:]) < 0.02
 
 
 def test_many_clients_at_once(service: SecretsManagerService, endpoint: Endpoint) -> None:

@@ -6,6 +6,7 @@ docstring says how it was made; docs/checks.md quotes it.
 
 import contextlib
 import json
+import socket
 import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -363,6 +364,28 @@ def silent_host(scene: Scene) -> Generator[RotatingSecret]:
 def no_time(scene: Scene) -> Generator[RotatingSecret]:
     """The function's time is over when the database's turn comes."""
     yield scene.secret(function=scene.rotating.function(scene.server, timeout_seconds=1))
+
+
+HANDSHAKE_FAILURE = b"\x15\x03\x03\x00\x02\x02\x28"
+"""A fatal alert, as a server answers that has no cipher in common (RFC 8446 section 6)."""
+
+
+@world("TlsFailed", "server")
+def no_common_cipher(scene: Scene) -> Generator[RotatingSecret]:
+    """The server ends the TLS handshake, as one does that has no cipher in common (a stand-in)."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse() -> None:
+            client, _ = listener.accept()
+            with client:
+                client.recv(8)
+                client.sendall(b"S")
+                client.recv(65536)
+                client.sendall(HANDSHAKE_FAILURE)
+                client.recv(65536)
+
+        threading.Thread(target=refuse, daemon=True).start()
+        yield scene.secret(port=listener.getsockname()[1])
 
 
 @world("TlsNotOffered", "server", "postgres")

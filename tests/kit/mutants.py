@@ -1,7 +1,7 @@
 """What no test notices: ``.venv-mutants/bin/python -m tests.kit.mutants``, or ``make mutants``.
 
 Lets mutmut change the modules that decide, one small change (a *mutant*) at a time, and run the
-tests that need no server; then writes ``docs/mutants.md``: the share that some test noticed, and
+unit tests; then writes ``docs/mutants.md``: the share that some test noticed, and
 every change that none did. A reason that somebody has written beside a change stays.
 
 Which modules and which tests, says ``[tool.mutmut]`` in ``pyproject.toml``.

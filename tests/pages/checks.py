@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Container, Iterable
 
+from console.posture.controls import CONTROLS
 from local.engines import ENGINES
 from shared.examination import SETTINGS, checks_of
 from shared.examination.check import ACTING, Check
@@ -64,5 +65,7 @@ def _section(code: Code) -> str:
             server = f"{ENGINES[engine_of(world)].engine.title} {version}".strip()
             worlds.setdefault(f"{world.made.removesuffix('.')}{by}", []).append(server)
     shown = [f"- {made}: {', '.join(servers)}" for made, servers in worlds.items()]
-    text = lines(head, code.meaning, code.do)
+    controls = ", ".join(f"`{each}`" for each in CONTROLS.get(code.name, ()))
+    answers = (f"Controls of others that ask for it: {controls}.",) if controls else ()
+    text = lines(head, code.meaning, code.do, *answers)
     return "\n\n".join([f"### {code.name}", text, *(["\n".join(shown)] if shown else [])])

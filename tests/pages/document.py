@@ -7,7 +7,7 @@ from pathlib import Path
 
 from local.template import ROOT
 from shared.settings import StrategyName
-from tests.pages import checks, diagrams, reference, runbook
+from tests.pages import checks, diagrams, promises, reference, runbook
 
 RUNBOOK = ROOT / "docs" / "when-a-rotation-fails.md"
 ROTATION = ROOT / "docs" / "how-a-rotation-works.md"
@@ -52,12 +52,19 @@ def _rotation(strategy: StrategyName, *, administrator: bool) -> Part:
     return Part(ROTATION, f"rotation, {strategy}", make)
 
 
+def _promises(strategy: StrategyName, *, administrator: bool) -> Part:
+    make = partial(promises.table, strategy, administrator=administrator)
+    return Part(ROTATION, f"promises, {strategy}", make)
+
+
 PARTS = [
     Part(RUNBOOK, "errors", runbook.chapters),
     Part(CHECKS, "checks", checks.checks),
     Part(CHECKS, "codes", checks.codes),
     _rotation(StrategyName.SINGLE_USER, administrator=False),
     _rotation(StrategyName.ALTERNATING_USERS, administrator=True),
+    _promises(StrategyName.SINGLE_USER, administrator=False),
+    _promises(StrategyName.ALTERNATING_USERS, administrator=True),
     Part(ROTATION, "standings", diagrams.standings),
     Part(ROTATION, "verdicts", diagrams.verdicts),
     Part(ROTATION, "searches", diagrams.searches),

@@ -5,6 +5,8 @@ import inspect
 import re
 from collections.abc import Iterator, Mapping
 
+from escrow import errors as escrow_errors
+from escrow.errors import BadEscrowSettings, EscrowUnreachable, NotSealed, SealingRefused
 from local.template import Template, load
 from shared import errors
 from shared.errors import (
@@ -39,7 +41,7 @@ from shared.errors import (
     WrongEngine,
 )
 
-GROUPS = {RotationError, NotRotatable, DatabaseError, CannotRotate}
+GROUPS = {RotationError, NotRotatable, DatabaseError, CannotRotate, NotSealed}
 """Never raised themselves."""
 
 READ_VALUE = (
@@ -83,6 +85,9 @@ COMMANDS: Mapping[type[RotationError], tuple[str, ...]] = {
     AccessDenied: (question("'[RotationLambdaARN, KmsKeyId]'"),),
     AdministratorIsUser: EDIT,
     AdministratorUnproven: EDIT,
+    BadEscrowSettings: (
+        "aws cloudformation describe-stacks --stack-name <escrow> --query 'Stacks[0].Outputs'",
+    ),
     BadSecret: EDIT,
     BadSetting: (
         tag("rotation:strategy", "<strategy>"),
@@ -90,6 +95,7 @@ COMMANDS: Mapping[type[RotationError], tuple[str, ...]] = {
     ),
     CapabilityMissing: (tag("rotation:strategy", "<strategy>"),),
     CertificateUntrusted: (CERTIFICATE,),
+    EscrowUnreachable: (NETWORK,),
     HostNameMismatch: (CERTIFICATE,),
     IdleUserInUse: (tag("rotation:in-use", "warn"),),
     AnotherFunction: (question("RotationLambdaARN"), ATTACH),
@@ -105,6 +111,7 @@ COMMANDS: Mapping[type[RotationError], tuple[str, ...]] = {
         REPLICATE,
     ),
     RotationNotEnabled: (ATTACH,),
+    SealingRefused: ("aws kms describe-key --key-id <ARN of the key>",),
     StrategyNeedsAdministrator: EDIT,
     TlsFailed: (CERTIFICATE,),
     TooManyLabels: (
@@ -123,10 +130,11 @@ IN_VAIN = "No retry cures it: when it is mended, [rotate again](#rotate-again)."
 
 
 def kinds() -> list[type[RotationError]]:
-    """Return the error classes that are raised, in the order of their module."""
+    """Return the error classes that are raised, in the order of their modules."""
     return [
         found
-        for found in vars(errors).values()
+        for module in (errors, escrow_errors)
+        for found in vars(module).values()
         if inspect.isclass(found) and issubclass(found, RotationError) and found not in GROUPS
     ]
 

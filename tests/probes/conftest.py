@@ -68,13 +68,13 @@ class Local:
             function.handler(event, None)
         finally:
             self._logged += 1
-            stream = {
-                "logGroupName": f"{self.account.prefix}-logs",
-                "logStreamName": f"{id(event)}-{self._logged}",
-            }
-            self._logs.create_log_stream(**stream)
-            entry = {"timestamp": int(time.time() * 1000), "message": self._said.text}
-            self._logs.put_log_events(**stream, logEvents=[entry])
+            group, stream = f"{self.account.prefix}-logs", f"{id(event)}-{self._logged}"
+            self._logs.create_log_stream(logGroupName=group, logStreamName=stream)
+            self._logs.put_log_events(
+                logGroupName=group,
+                logStreamName=stream,
+                logEvents=[{"timestamp": int(time.time() * 1000), "message": self._said.text}],
+            )
 
     def _say(self, text: str, **_options: object) -> None:
         self._said.text = text

@@ -169,7 +169,12 @@ def test_administrator_s_secret_that_is_not_usable(service: SecretsManagerServic
 @pytest.mark.parametrize(
     ("error", "kind", "says", "advice"),
     [
-        ("ResourceNotFoundException", NotRotatable, "ResourceNotFound", "ARN and Region"),
+        (
+            "ResourceNotFoundException",
+            NotRotatable,
+            "ResourceNotFound",
+            "this one",
+        ),
         ("AccessDeniedException", AccessDenied, "AccessDenied", "rotation:administrator"),
         ("ThrottlingException", Throttled, "Throttling", "repeats"),
     ],

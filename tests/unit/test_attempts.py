@@ -462,6 +462,17 @@ def test_attempt_whose_change_is_in_force(secret: Secret) -> None:
     assert secret.holder(Stage.PENDING) == attempt.token
 
 
+def test_attempt_that_another_awscurrent_has_outdated(secret: Secret) -> None:
+    """No retry succeeds, whether AWSCURRENT logs in or not: nothing is asked of the database."""
+    secret.service._operations.edit_abandons_rotation = False
+    attempt = secret.begin()
+    secret.give(Label.FENCE, attempt.token)
+    secret.put(value("by hand"))
+    assert concluded(secret) == (True, ended(secret))
+    assert secret.messages == ["read", TAKEN_OFF]
+    assert secret.holder(Label.FENCE) == attempt.token
+
+
 def test_attempt_whose_twin_is_at_work(secret: Secret) -> None:
     """Without the lock nothing is known: AWSPENDING stays."""
     attempt = secret.begin()
@@ -499,7 +510,7 @@ def test_pending_that_goes_just_before(secret: Secret) -> None:
     """AWSPENDING is taken off the attempt's own version, never off another one."""
     secret.begin()
     secret.meet(TAKEN_OFF, lambda: another_rotation(secret))
-    concluded(secret)
+    assert concluded(secret) == (True, ended(secret))
     assert secret.holder(Stage.PENDING) not in (None, secret.token)
 
 

@@ -61,6 +61,20 @@ def test_strategy_that_needs_an_administrator(wanted: StrategyName | None) -> No
     assert chosen is (wanted or DUAL)
 
 
+@pytest.mark.parametrize(
+    ("strategies", "told"),
+    [
+        ({SINGLE: BY_USER, DUAL: BY_ADMINISTRATOR}, "alternating-users needs; it can do single-us"),
+        ({DUAL: BY_ADMINISTRATOR}, "alternating-users needs; it can do dual-password"),
+    ],
+)
+def test_what_can_be_done_instead(strategies: dict[StrategyName, frozenset[By]], told: str) -> None:
+    """Without an administrator, that is what needs none; else what needs one."""
+    engine = replace(SIMULATED, strategies=strategies)
+    with pytest.raises(CapabilityMissing, match=told):
+        choose_strategy([engine], ARN, ALTERNATING, administrator=False)
+
+
 def test_secret_that_does_not_say_its_engine() -> None:
     """Whatever one of the function's engines can do is left to the server."""
     both = [ONLY_BY_ADMINISTRATOR, replace(SIMULATED, strategies={SINGLE: BY_USER})]

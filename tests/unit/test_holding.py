@@ -14,6 +14,7 @@ from local.secretsmanager import ConnectionLost, SecretsManagerService, ServiceE
 from shared.deadline import Deadline
 from shared.errors import (
     AccessDenied,
+    BadSecret,
     CurrentChanged,
     DatabaseError,
     LockTimeout,
@@ -346,6 +347,15 @@ def test_current_that_was_edited(
     ):
         pass
     assert secret.messages == ["lock", "read", *followed]
+
+
+def test_current_that_is_not_usable(secret: Secret) -> None:
+    """The error names AWSCURRENT and the secret."""
+    secret.begin()
+    secret.put("[]")
+    rotation = secret.rotation()
+    with pytest.raises(BadSecret, match=f"AWSCURRENT of secret {secret.arn} is JSON but"):
+        rotation.current_login(rotation.read())
 
 
 def test_current_that_cannot_be_followed(secret: Secret) -> None:

@@ -106,6 +106,12 @@ def test_event_says_what_is_wrong_with_a_field(field: str, value: object, found:
         RotationEvent.parse({**EVENT, field: value})
 
 
+def test_step_that_is_unknown() -> None:
+    """The steps that there are, are told."""
+    with pytest.raises(BadEvent, match="'x'; it must be one of createSecret, setSecret, testSec"):
+        RotationEvent.parse({**EVENT, "Step": "x"})
+
+
 def test_rotation_token_is_not_shown() -> None:
     """The RotationToken is sensitive: no repr has it."""
     event = RotationEvent.parse({**EVENT, "RotationToken": "sensitive"})
@@ -215,6 +221,48 @@ def test_port_as_operators_store_it(stored: object, port: int | None) -> None:
     assert Login.parse(json.dumps({**SECRET, "port": stored}), where="x").port == port
 
 
+@pytest.mark.parametrize("stored", [0, "0", 65536, "65536", "655350", "9" * 5000, True, 1.5, "x"])
+def test_port_that_is_none(stored: object) -> None:
+    """What is no port is refused, however it is stored."""
+    with pytest.raises(BadSecret, match="`port` of the secret is not a number from 1 to 65535"):
+        Login.parse(json.dumps({**SECRET, "port": stored}), where="the secret")
+
+
+@pytest.mark.parametrize(
+    ("field", "stored"),
+    [
+        ("engine", 5),
+        ("host", "two words"),
+        ("port", "x"),
+        ("username", ""),
+        ("username", "a\0b"),
+        ("password", None),
+        ("dbname", 5),
+        ("ssl", "perhaps"),
+        ("masterarn", 5),
+    ],
+)
+def test_field_that_is_wrong_is_named(field: str, stored: object) -> None:
+    """The error names the field and the secret."""
+    with pytest.raises(BadSecret, match=f"Field `{field}` of the secret"):
+        Login.parse(json.dumps({**SECRET, field: stored}), where="the secret")
+
+
+def test_engine_is_read_in_lower_case() -> None:
+    """However a secret writes its engine, it is compared in lower case."""
+    assert Login.parse(json.dumps({**SECRET, "engine": "PostgreSQL"}), where="x").engine == (
+        "postgresql"
+    )
+
+
+@pytest.mark.parametrize(("username", "expected"), [(None, "app"), ("app_clone", "app_clone")])
+def test_login_of_the_next_rotation(username: str | None, expected: str) -> None:
+    """User and password are replaced in the login and in what is stored; nothing else is."""
+    replaced = Login.parse(json.dumps(SECRET), where="x").replacing(password="p", username=username)
+    assert (replaced.username, replaced.password) == (expected, "p")
+    assert replaced.document == {**SECRET, "username": expected, "password": "p"}
+
+
 @pytest.mark.parametrize(
     ("stored", "tls"),
     [
@@ -251,6 +299,7 @@ def test_host_with_a_port(host: str) -> None:
         ('{\n  "host": hunter2,\n}', r"not valid JSON \(line 2, column 11\)", "JSON object"),
         ('{"host": "db", "n": NaN}', r"not valid JSON\.", "JSON object"),
         ('{"host": 5}', "`host`", "Correct that field"),
+        ("no JSON", "the secret is not valid JSON", "JSON object"),
     ],
 )
 def test_advice_fits_what_is_wrong(value: str | None, says: str, advice: str) -> None:
@@ -296,6 +345,10 @@ def test_version_shows_no_value() -> None:
     """A version's repr has no text of it; its login is read on demand."""
     version = Version("id", frozenset({Stage.CURRENT}), json.dumps(SECRET))
     assert "hunter2" not in repr(version)
+    nowhere = Version("id", frozenset(), json.dumps({**SECRET, "host": ""}))
+    with pytest.raises(BadSecret, match="`host`"):
+        nowhere.login("x")
+    assert nowhere.login("x", host_required=False).host == ""
     assert version.login("x").username == "app"
 
 

@@ -458,3 +458,17 @@ def test_pairs_that_cannot_be(found: Description) -> None:
     """Tags must name two users, one of them the secret's."""
     with pytest.raises(BadSetting, match=f"{Tag.FIRST_USER} and {Tag.SECOND_USER} of arn name"):
         users_of("app", found)
+
+
+def test_names_can_be_read_by_people() -> None:
+    """Letters, digits and ``_`` stand in the label as they are; any other byte as two digits."""
+    plan = Plan(ALTERNATING, digest("v"), users=("app_1", "äpp_1"))
+    assert plan.label(TOKEN).endswith("--managed--app_1---c3-a4pp_1")
+
+
+def test_label_that_is_no_text() -> None:
+    """Half of a surrogate pair, which nobody can have stored, does no harm."""
+    label = Plan(ALTERNATING, digest("v"), users=("app", "app_clone")).label(TOKEN)
+    read = Plan.read([label.replace("clone", "\udc80")])
+    assert read is not None
+    assert read.users == ("app", "app_?")

@@ -100,6 +100,13 @@ def test_description(service: SecretsManagerService, store: SecretStore, arn: st
     assert found.holder(Stage.CURRENT) == service.labels(arn)["AWSCURRENT"]
 
 
+def test_replicas() -> None:
+    """The Regions of replicas are told with their status; one without any is not in sync."""
+    replicas = [{"Region": "eu-west-1", "Status": "InSync"}, {"Region": "us-east-1"}]
+    store = answering(describe_secret={"ARN": "arn", "ReplicationStatus": replicas})
+    assert store.describe("arn").replication == {"eu-west-1": "InSync", "us-east-1": ""}
+
+
 def test_description_of_a_managed_secret(
     service: SecretsManagerService, store: SecretStore
 ) -> None:
@@ -553,3 +560,22 @@ def test_endpoint_that_is_out_of_reach() -> None:
         SecretStore(client).describe("app")
     assert "interface endpoint" in caught.value.advice
     assert time.monotonic() - began < 3
+
+
+def test_current_is_asked_for_by_its_label(
+    service: SecretsManagerService, store: SecretStore, arn: str
+) -> None:
+    """What the service returns without a label, is not relied on."""
+    store.current(arn)
+    asked = service.requests[-1]
+    assert asked.operation == "GetSecretValue"
+    assert asked.parameters == {"SecretId": arn, "VersionStage": "AWSCURRENT"}
+
+
+def test_refused_move_is_told(service: SecretsManagerService, store: SecretStore, arn: str) -> None:
+    """The error names the call and the secret."""
+    version = service.labels(arn)["AWSCURRENT"]
+    refusing(service, "AccessDeniedException")
+    with pytest.raises(AccessDenied, match=f"UpdateSecretVersionStage of {arn} was answered"):
+        store.move_label(arn, "label", version, None)
+    service.on_request = None
