@@ -14,6 +14,7 @@ from tests.kit.function import ROOT
 PROMISES = (Rotator, Session, SecondUser, TwoPasswords, OwnTwoPasswords)
 
 
+@pytest.mark.matrix
 @pytest.mark.timeout(900)
 def test_every_broken_rotator_is_found_out() -> None:
     """The score is all of them."""

@@ -21,7 +21,7 @@ FUNCTIONS: Sequence[tuple[str, Sequence[str]]] = (
     ("shared/tls.py", ("tls_error",)),
 )
 
-OF_THE_CORE = ("run", "require_name", "default_port")
+OF_THE_CORE = ("run", "require_name", "default_port", "engines_of")
 """Methods of the base class that are not for a rotator to give or to call."""
 OBJECTS = frozenset({"self", "cls"})
 UNNAMED = frozenset({"Returns", "Yields"})
