@@ -214,7 +214,15 @@ def test_text_is_stored_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("stored", "port"),
-    [(5433, 5433), ("5433", 5433), (None, None), ("", None), (1, 1), (65535, 65535)],
+    [
+        (5433, 5433),
+        ("5433", 5433),
+        (None, None),
+        ("", None),
+        (1, 1),
+        (65535, 65535),
+        ("65535", 65535),
+    ],
 )
 def test_port_as_operators_store_it(stored: object, port: int | None) -> None:
     """A number, a number as text, or nothing."""
@@ -233,6 +241,7 @@ def test_port_that_is_none(stored: object) -> None:
     [
         ("engine", 5),
         ("host", "two words"),
+        ("host", 5),
         ("port", "x"),
         ("username", ""),
         ("username", "a\0b"),

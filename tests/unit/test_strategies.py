@@ -296,8 +296,13 @@ def test_password_that_several_versions_hold(service: SecretsManagerService) -> 
 def test_what_logged_in_is_looked_at_again_under_the_lock(service: SecretsManagerService) -> None:
     """AWSCURRENT needs no second login; any other password does, and may be another one then."""
     world = Watched(service, "single-user")
+    world.store("set by hand")  # where nothing was ever changed, there is no fence
     world.step(world.begin(), "setSecret")
-    assert world.tried == [FIRST, world.login()[1]]
+    assert world.tried == ["set by hand", FIRST, FIRST, world.login()[1]]
+    world.told.forget()
+    before = world.login()[1]
+    world.step(world.begin(), "setSecret")
+    assert world.tried == [before, world.login()[1]]
     world.store("of another rotation")
     previous = world.login("AWSPREVIOUS")[1]
     world.told.forget()
