@@ -124,6 +124,10 @@ invoke: setup ## run one function with one event: FUNCTION=MysqlRotator EVENT=ev
 stage: setup ## a playground: servers, Secrets Manager, functions, secrets well and broken, until Ctrl-C
 	@$(PYTHON_HERE) -m local.stage
 
+.PHONY: new-rotator
+new-rotator: environment ## begin one: NAME=example TITLE=Example PORT=1234
+	@$(PYTHON_HERE) -m local.new_rotator "$(NAME)" "$(TITLE)" "$(PORT)"
+
 .PHONY: verify-live release
 PROBES ?=
 verify-live: environment ## ask a live AWS account what no simulator knows; says the costs, and asks first

@@ -1,6 +1,6 @@
 """A secret's KMS key: whose it is, whether it can be used, and what its policy gives to whom."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from console.fleet import Secret
@@ -16,6 +16,8 @@ from console.posture.subject import Seen, Subject, command
 from console.posture.view import View
 from shared.examination.finding import Level
 
+OWN_KEY = "<ARN of a key of yours>"
+"""What is to be filled in."""
 AWS_MANAGED = frozenset({"", "alias/aws/secretsmanager", "aws/secretsmanager"})
 """How a secret names the key that AWS manages for it."""
 MISSING = "Missing"
@@ -116,8 +118,12 @@ def check_key(subject: Subject) -> Iterator[Seen]:
     key = key_of(subject.view, secret)
     if key is None:
         facts |= {"key": secret.key or "aws/secretsmanager", "key_manager": "AWS"}
-        rekey = f"rotation rekey {secret.name} --key <ARN of a key of yours>"
-        yield Seen("KeyOfAws", "The key is aws/secretsmanager, whose policy AWS writes.", rekey)
+        text = "The key is aws/secretsmanager, whose policy AWS writes."
+        if secret.owner:
+            do = f"{secret.owner} manages the secret: name a key where it is made to do so."
+            yield Seen("KeyOfAws", text, do, Level.NOTE)
+        else:
+            yield Seen("KeyOfAws", text, f"rotation rekey {secret.name} --key {OWN_KEY}")
         return
     facts |= {"key": key.arn, "key_manager": "customer", "key_state": key.state}
     if not key.is_usable:
@@ -173,7 +179,13 @@ class KeyPolicy:
         names = ["secretsmanager"]
         if self.subject.facts.get("storage_key") == self.key:
             names.append("rds")
-        return [f"{name}.{self.subject.region}.amazonaws.com" for name in names]
+        suffix = self.subject.view.suffix
+        return [f"{name}.{self.subject.region}.{suffix}" for name in names]
+
+    @property
+    def root(self) -> dict[str, str]:
+        """The account as a whole, as a principal."""
+        return {"AWS": f"arn:{self.subject.view.partition}:iam::{self.account}:root"}
 
     def put(self, *kept: Statement | Mapping[str, object]) -> str:
         """Return the command that makes these the policy."""
@@ -204,7 +216,7 @@ class KeyPolicy:
                 continue
             closed = {
                 **without(statement.raw, "NotPrincipal"),
-                "Principal": {"AWS": f"arn:aws:iam::{self.account}:root"},
+                "Principal": self.root,
             }
             text = f"Statement {statement.name} of {self.key} gives anybody {', '.join(given)}."
             yield Seen("KeyPolicyPublic", text, self.replaced(statement, by=closed))
@@ -214,28 +226,32 @@ class KeyPolicy:
         for statement in self.all:
             if not self.is_whole(statement):
                 continue
-            root = {"AWS": f"arn:aws:iam::{self.account}:root"}
-            administer = {
-                "Sid": "Administer",
-                "Effect": "Allow",
-                "Principal": root,
-                "Action": list(ADMINISTRATION),
-                "Resource": "*",
-            }
-            use = {
-                "Sid": "UseThroughServices",
-                "Effect": "Allow",
-                "Principal": root,
-                "Action": [*USE, "kms:DescribeKey"],
-                "Resource": "*",
-                "Condition": {"StringEquals": {"kms:ViaService": self.services}},
-            }
+            through = {"StringEquals": {"kms:ViaService": self.services}}
+            grants = {**through, "Bool": {"kms:GrantIsForAWSResource": "true"}}
+            divided = [
+                self._for_account("Administer", ADMINISTRATION),
+                self._for_account("UseThroughServices", (*USE, "kms:DescribeKey"), through),
+                self._for_account("GrantForResourcesOfAws", (GRANT, "kms:ListGrants"), grants),
+            ]
             kept = [each for each in self.all if each is not statement]
             text = (
                 f"Statement {statement.name} of {self.key} gives the whole account use and "
                 "administration: an IAM policy alone opens the key."
             )
-            yield Seen("KeyPolicyWhole", text, self.put(*kept, administer, use))
+            yield Seen("KeyPolicyWhole", text, self.put(*kept, *divided))
+
+    def _for_account(
+        self, name: str, actions: Sequence[str], condition: Mapping[str, object] | None = None
+    ) -> Mapping[str, object]:
+        """Return a statement that allows the account something."""
+        return {
+            "Sid": name,
+            "Effect": "Allow",
+            "Principal": self.root,
+            "Action": list(actions),
+            "Resource": "*",
+            **({"Condition": condition} if condition else {}),
+        }
 
     def mixed_duties(self) -> Iterator[Seen]:
         """Find who may administer the key and use it."""

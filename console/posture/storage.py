@@ -1,6 +1,7 @@
 """What secrets rest on besides: EBS of the account and Region, the buckets of a stack."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -8,14 +9,15 @@ from console.functions import Function
 from console.posture.statements import ANYBODY, Statement, policy_of, statements
 from console.posture.subject import Seen, command
 from console.posture.view import View
+from shared.options import Variable
 
 BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 NO_POLICY = ("NoSuchBucketPolicy",)
 NO_BLOCK = ("NoSuchPublicAccessBlockConfiguration",)
 NO_LOCK = ("ObjectLockConfigurationNotFoundError",)
 NO_ENCRYPTION = ("ServerSideEncryptionConfigurationNotFoundError",)
-BUCKET_VARIABLE = "_BUCKET"
-"""How a variable of a function's ends that names a bucket."""
+ESCROW_BUCKET = re.compile(r"[:,]bucket=([^,]+)")
+"""In what a function calls before a change, the bucket of its escrow."""
 
 Facts = dict[str, object]
 
@@ -40,7 +42,7 @@ def check_ebs(view: View, facts: Facts) -> Iterator[Seen]:
 
 
 def buckets_of(view: View, function: Function) -> list[str]:
-    """Return the buckets of the stack that a function is of, and those that its variables name.
+    """Return the buckets of the stack that a function is of, and that of its escrow.
 
     Raises:
         Unseen: CloudFormation or Lambda does not tell.
@@ -58,9 +60,7 @@ def buckets_of(view: View, function: Function) -> list[str]:
     }
     configuration = view.ask("lambda", "get_function_configuration", FunctionName=function.arn)
     variables = configuration.get("Environment", {}).get("Variables", {})
-    found |= {
-        value for name, value in variables.items() if name.endswith(BUCKET_VARIABLE) and value
-    }
+    found.update(ESCROW_BUCKET.findall(variables.get(Variable.BEFORE_CHANGE, "")))
     return sorted(found)
 
 
@@ -147,7 +147,7 @@ def check_bucket_policy(view: View, bucket: str, facts: Facts) -> Iterator[Seen]
     """Look at whether a bucket refuses requests without TLS, and objects that are not encrypted."""
     told = view.ask("s3", "get_bucket_policy", Bucket=bucket, missing=NO_POLICY)
     found = statements(told.get("Policy"))
-    arn = f"arn:aws:s3:::{bucket}"
+    arn = f"arn:{view.partition}:s3:::{bucket}"
     facts |= {"denies_clear": any(map(_denies_clear, found))}
     if not facts["denies_clear"]:
         deny = _deny("TlsOnly", [arn, f"{arn}/*"], "s3:*", {"Bool": {TLS: "false"}})

@@ -69,4 +69,8 @@ def _too_old(standing: Standing, days: int) -> Iterator[Seen]:
     if standing.is_within_policy is False and standing.condition is not Condition.REPLICA:
         age = f"{standing.age.days} days old" if standing.age else "of an age that is not told"
         text = f"The password is {age}; {days} are allowed."
-        yield Seen("PasswordTooOld", text, f"rotation rotate {standing.secret.name}")
+        secret = standing.secret
+        managed = command("secretsmanager", "rotate-secret", secret_id=secret.arn)
+        yield Seen(
+            "PasswordTooOld", text, managed if secret.owner else f"rotation rotate {secret.name}"
+        )

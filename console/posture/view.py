@@ -41,6 +41,16 @@ class View:
         self._lock = threading.Lock()
         self._slots: dict[tuple[str, str, str], _Slot] = {}
 
+    @property
+    def partition(self) -> str:
+        """What ARNs begin with here, after ``arn:``."""
+        return str(self.account.secrets.meta.partition)
+
+    @property
+    def suffix(self) -> str:
+        """What the names of services' endpoints end with here."""
+        return "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
+
     def ask(
         self,
         service: str,

@@ -30,6 +30,18 @@ class Vault:
         self.objects: dict[str, bytes] = {}
         self.tripwire = tripwire
 
+    @property
+    def settings(self) -> str:
+        """What a function is told."""
+        parts = {
+            "bucket": BUCKET,
+            "bucket-key": self.bucket_key,
+            "first": self.first,
+            "second": self.second,
+            "public-key": self.kms.public_half(self.second),
+        }
+        return ",".join(f"{name}={value}" for name, value in parts.items())
+
     @contextmanager
     def serving(self) -> Iterator[str]:
         """Listen on loopback, and give the URL."""
@@ -42,6 +54,12 @@ class Vault:
 
             def do_POST(self) -> None:
                 vault.answer(self)
+
+            def handle_expect_100(self) -> bool:
+                # S3's client waits a second for it.
+                going_on = super().handle_expect_100()
+                self.wfile.flush()
+                return going_on
 
             do_PUT = do_POST  # noqa: N815 - a name that http.server asks for
 
@@ -132,16 +150,8 @@ class EscrowLane(Lane):
     def _enter_more(self, stack: ExitStack) -> None:
         self.vault = Vault(self.tripwire)
         url = stack.enter_context(self.vault.serving())
-        settings = {
-            "bucket": BUCKET,
-            "bucket-key": self.vault.bucket_key,
-            "first": self.vault.first,
-            "second": self.vault.second,
-            "public-key": self.vault.kms.public_half(self.vault.second),
-        }
-        text = ",".join(f"{name}={value}" for name, value in settings.items())
         self.function.variables |= {
-            Variable.BEFORE_CHANGE: f"{self.called}:{text}",
+            Variable.BEFORE_CHANGE: f"{self.called}:{self.vault.settings}",
             "AWS_ENDPOINT_URL_KMS": url,
             "AWS_ENDPOINT_URL_S3": url,
         }

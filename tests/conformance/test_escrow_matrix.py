@@ -6,16 +6,16 @@ from uuid import uuid4
 
 import pytest
 
-from local.servers import Server
 from shared.model import Label, Stage
 from tests.conformance.escrow_lane import EscrowLane, ForgetfulLane
+from tests.kit.contract.world import World
 from tests.kit.function import FunctionFailed
 from tests.kit.lane import Lane
 from tests.kit.matrix import boundaries_of, chains_of, run_all
-from tests.kit.oracles import Place
 from tests.kit.pairs import Subject
+from tests.kit.worlds.postgres import PostgresWorld
 
-ServerOf = Callable[[str], Server]
+WorldOf = Callable[[type[World]], World]
 
 SUBJECT = Subject("postgres", "single-user", administrator=False)
 """Applications are shut out from change to promotion: a loss would show here first."""
@@ -26,9 +26,9 @@ EVERY = 9
 
 
 @pytest.mark.timeout(300)
-def test_what_is_in_escrow_logs_in(prepared_server_of: ServerOf, tmp_path: Path) -> None:
+def test_what_is_in_escrow_logs_in(world_of: WorldOf, tmp_path: Path) -> None:
     """At every boundary from the change on, whatever kills the function and whoever recovers."""
-    place = Place.of(prepared_server_of(SUBJECT.kind))
+    place = world_of(PostgresWorld).place
     with Lane(place, SUBJECT, tmp_path) as lane:
         without = boundaries_of(lane)
     with EscrowLane(place, SUBJECT, tmp_path) as lane:
@@ -41,11 +41,9 @@ def test_what_is_in_escrow_logs_in(prepared_server_of: ServerOf, tmp_path: Path)
     assert report.kills >= 2 * (len(boundaries.later) // EVERY)
 
 
-def test_what_cannot_be_sealed_changes_nothing(
-    prepared_server_of: ServerOf, tmp_path: Path
-) -> None:
+def test_what_cannot_be_sealed_changes_nothing(world_of: WorldOf, tmp_path: Path) -> None:
     """With a first key that is disabled the old password stays, and the attempt ends itself."""
-    place = Place.of(prepared_server_of(SUBJECT.kind))
+    place = world_of(PostgresWorld).place
     with EscrowLane(place, SUBJECT, tmp_path) as lane:
         trial, key = lane.new_trial(), lane.vault.kms[lane.vault.first]
         (old,) = trial.stored()
@@ -61,11 +59,9 @@ def test_what_cannot_be_sealed_changes_nothing(
         assert len(lane.vault.opened(trial.arn)) == 1
 
 
-def test_an_escrow_that_seals_nothing_is_found_out(
-    prepared_server_of: ServerOf, tmp_path: Path
-) -> None:
+def test_an_escrow_that_seals_nothing_is_found_out(world_of: WorldOf, tmp_path: Path) -> None:
     """The matrix fails for a function that does not seal what it brings into force."""
-    place = Place.of(prepared_server_of(SUBJECT.kind))
+    place = world_of(PostgresWorld).place
     with (
         ForgetfulLane(place, SUBJECT, tmp_path) as lane,
         pytest.raises(AssertionError, match="is not in escrow"),

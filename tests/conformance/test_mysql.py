@@ -1,5 +1,7 @@
 """MySQL and MariaDB keep the contract."""
 
+import pytest
+
 from tests.kit.contract import Contract, World
 from tests.kit.contract.strategy import LaneOf, failure_of, require_good_end, rotate
 from tests.kit.matrix import abandon
@@ -35,6 +37,7 @@ class TestMariaDB(Contract):
     world = MariaDBWorld
 
 
+@pytest.mark.matrix
 class TestMariaDB11(Contract):
     """MariaDB 11.8."""
 

@@ -1,5 +1,7 @@
 """PostgreSQL keeps the contract."""
 
+import pytest
+
 from tests.kit.contract import Contract
 from tests.kit.worlds.postgres import Postgres18World, PostgresWorld
 
@@ -10,6 +12,7 @@ class TestPostgres(Contract):
     world = PostgresWorld
 
 
+@pytest.mark.matrix
 class TestPostgres18(Contract):
     """PostgreSQL 18."""
 

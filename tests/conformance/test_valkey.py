@@ -1,5 +1,7 @@
 """Valkey and Redis keep the contract."""
 
+import pytest
+
 from tests.kit.contract import Contract
 from tests.kit.worlds.valkey import RedisWorld, ValkeyWorld
 
@@ -10,6 +12,7 @@ class TestValkey(Contract):
     world = ValkeyWorld
 
 
+@pytest.mark.matrix
 class TestRedis(Contract):
     """Redis."""
 

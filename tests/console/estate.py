@@ -39,6 +39,7 @@ READER = f"arn:aws:iam::{ACCOUNT}:role/Reader"
 STRANGER = "999999999999"
 INSTANCE = "shop"
 BUCKET = "escrow-of-the-shop"
+ESCROW = {"ROTATION_BEFORE_CHANGE": f"escrow.sealing.seal:bucket={BUCKET},first=key"}
 SECRET = "app"
 PASSWORD = "Right-password-1"
 AWS_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/00000000-0000-4000-8000-000000000000"
@@ -323,9 +324,7 @@ class Shared:
 
 def _functions(service: SecretsManagerService) -> LambdaService:
     lambdas = LambdaService(service)
-    lambdas.add(
-        "postgres", lambda _event: None, handler=HANDLER, environment={"ESCROW_BUCKET": BUCKET}
-    )
+    lambdas.add("postgres", lambda _event: None, handler=HANDLER, environment=ESCROW)
     # Roles are moto's: their policies are looked at.
     del service.others["iam"]
     return lambdas

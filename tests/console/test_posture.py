@@ -441,6 +441,22 @@ def require_command(finding: Finding) -> None:
             assert lacks(shlex.split(filled)) == []
 
 
+def test_what_rds_manages_is_told_in_other_words(well: Estate) -> None:
+    """Such a secret's key is a note, and Secrets Manager alone is asked to rotate it."""
+    secret = well.service._operations.find(SECRET)
+    secret.owning_service = "rds"
+    key_of_secret("alias/aws/secretsmanager")(well)
+    well.rotated(timedelta(days=91))
+    by_code = {each.code: each for each in well.findings()}
+    assert {code: each.level for code, each in by_code.items()} == {
+        "KeyOfAws": Level.NOTE,
+        "PasswordTooOld": Level.WARNING,
+    }
+    assert by_code["PasswordTooOld"].do == (
+        f"aws secretsmanager rotate-secret --secret-id {secret.arn}"
+    )
+
+
 def test_every_code_has_a_broken_world() -> None:
     """No code of posture's is without a world in which it is found, and each has its controls."""
     found = {world.code for world in WORLDS}

@@ -95,6 +95,7 @@ def policy(case: Case) -> KeyPolicy:
         """A view of nothing."""
 
         account = type("Account", (), {"region": REGION})()
+        partition = "aws"
 
         def __init__(self) -> None:
             """Ask nobody."""

@@ -4,17 +4,23 @@ Whoever seals cannot open, whoever fetches cannot open, whoever opens cannot fet
 anything away. `ANYBODY` is somebody in the account whom IAM allows everything.
 """
 
+import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from escrow.sealing import Settings
-from local.build import ARCHITECTURES, build, size
+from local.build import ARCHITECTURES, BUILD, build, size
 from local.engines import FUNCTIONS
 from local.kms import KeyManagement
-from local.template import ROOT, load
+from local.lambda_runtime import LambdaRuntime
+from local.lambda_runtime.functions import LAMBDA_PYTHON
+from local.lambda_runtime.scratch import Scratch, scratch
+from local.template import ROOT, functions, load
+from tests.conformance.escrow_lane import Vault
 from tests.deployment.conftest import Reports
 from tests.deployment.sam import ask
 from tests.deployment.simulator import Simulator
@@ -29,6 +35,7 @@ from tests.deployment.test_policies import (
     SECRET,
     STRANGER,
 )
+from tests.kit.boundaries import Tripwire
 
 pytestmark = pytest.mark.deploy
 
@@ -405,3 +412,55 @@ def test_the_layer_is_built(architecture: str, reports: Reports) -> None:
     unzipped = size(folder)
     reports.add(f"{architecture} layer of the escrow: {unzipped / 1e6:.2f} MB unzipped")
     assert unzipped <= 20e6
+
+
+def started(more: Mapping[str, str], layers: list[Path]) -> LambdaRuntime:
+    """Return PostgreSQL's function as built, with these layers besides its own."""
+    function = functions(load())["PostgresRotator"]
+    folder = BUILD / "x86_64"
+    return LambdaRuntime(
+        function.handler,
+        path=[folder / function.name, folder / "Shared" / "python", *layers],
+        environment={**function.environment, **more},
+        python=LAMBDA_PYTHON,
+        memory_mb=function.memory_mb,
+        timeout_seconds=function.timeout_seconds,
+        name=function.name,
+        writes_bytecode=False,
+    )
+
+
+def rotated(more: Mapping[str, str], layers: list[Path]) -> tuple[Scratch, list[str], list[float]]:
+    """Rotate twice; return the scene, what Secrets Manager was asked, and how long steps took."""
+    with scratch("postgres", lambda here: started({**here, **more}, layers)) as scene:
+        for _ in range(2):
+            scene.service.rotate(scene.secret).check()
+        current = json.loads(scene.service.value(scene.secret))
+        assert scene.server.logs_in("app", current["password"])
+        asked = [each.operation for each in scene.service.requests]
+        return scene, asked, [report.milliseconds for report in scene.runtime.reports]
+
+
+def test_a_built_function_seals_with_the_built_layer(reports: Reports) -> None:
+    """In Lambda's Python both rotations are sealed; Secrets Manager is asked what it is without."""
+    layer = build("x86_64", TEMPLATE) / "Layer" / "python"
+    vault = Vault(Tripwire(lambda: None))
+    with vault.serving() as url:
+        told = {
+            "ROTATION_BEFORE_CHANGE": f"escrow.sealing.seal:{vault.settings}",
+            "AWS_ENDPOINT_URL_KMS": url,
+            "AWS_ENDPOINT_URL_S3": url,
+        }
+        scene, asked, took = rotated(told, [layer])
+        sealed = vault.opened(scene.secret)
+        assert ("app", json.loads(scene.service.value(scene.secret))["password"]) in sealed
+        assert len(sealed) == len(vault.objects) == 2
+        _, asked_without, took_without = rotated({}, [])
+        assert len(vault.objects) == 2
+    assert asked == asked_without
+    for name, times in (("with", took), ("without", took_without)):
+        first, warm = times[:2], times[4:6]
+        reports.add(
+            f"createSecret and setSecret {name} escrow: cold {sum(first):.0f} ms, "
+            f"warm {sum(warm):.0f} ms"
+        )

@@ -57,7 +57,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if able(subject)
     ]
     if not found:
-        reason = f"It declares no strategy that {able.__name__.replace('_', ' ')}."
+        reason = f"No strategy is declared of the kind: {able.__name__.replace('_', ' ')}."
         found = [pytest.param(None, marks=pytest.mark.lacking(reason))]
     metafunc.parametrize(
         "subject", found, ids=lambda subject: subject.name if subject else "no strategy"
