@@ -506,7 +506,7 @@ def test_time_for_a_change(secret: Secret, seconds: float, enough: bool) -> None
     if enough:
         hold.set_and_prove(secret.say("change"), secret.say("prove"))
         return
-    with pytest.raises(OutOfTime, match="change the password"):
+    with pytest.raises(OutOfTime, match="5 seconds are left to change the password"):
         hold.set_and_prove(secret.say("change"), secret.say("prove"))
     assert secret.messages == []
 

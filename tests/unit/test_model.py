@@ -2,13 +2,23 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.errors import BadEvent, BadSecret, ReplicaBehind
+from shared.errors import (
+    BadEvent,
+    BadSecret,
+    ManagedSecret,
+    PartnerSecret,
+    ReplicaBehind,
+    ReplicaSecret,
+    RotationError,
+    RotationNotEnabled,
+)
 from shared.model import (
     Description,
     Label,
@@ -19,6 +29,7 @@ from shared.model import (
     Version,
     replicas_behind,
     require_replicas_in_sync,
+    require_rotatable,
 )
 
 Parsed = TypeVar("Parsed")
@@ -214,7 +225,15 @@ def test_text_is_stored_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("stored", "port"),
-    [(5433, 5433), ("5433", 5433), (None, None), ("", None), (1, 1), (65535, 65535)],
+    [
+        (5433, 5433),
+        ("5433", 5433),
+        (None, None),
+        ("", None),
+        (1, 1),
+        (65535, 65535),
+        ("65535", 65535),
+    ],
 )
 def test_port_as_operators_store_it(stored: object, port: int | None) -> None:
     """A number, a number as text, or nothing."""
@@ -233,6 +252,7 @@ def test_port_that_is_none(stored: object) -> None:
     [
         ("engine", 5),
         ("host", "two words"),
+        ("host", 5),
         ("port", "x"),
         ("username", ""),
         ("username", "a\0b"),
@@ -384,3 +404,29 @@ def test_replicas_that_are_behind(replication: dict[str, str], behind: list[str]
     ) as caught:
         require_replicas_in_sync(description)
     assert (caught.value.retry_cures, caught.value.remedy) == (True, "wait")
+
+
+@pytest.mark.parametrize(
+    ("kind", "says", "fields"),
+    [
+        (ManagedSecret, "is managed by rds", {"owning_service": "rds"}),
+        (
+            PartnerSecret,
+            "is of the type SalesforceClientSecret",
+            {"partner": "SalesforceClientSecret"},
+        ),
+        (ReplicaSecret, "is a replica of the one in eu-west-1", {"primary_region": "eu-west-1"}),
+        (RotationNotEnabled, "Rotation is not enabled for", {"rotation_enabled": False}),
+    ],
+)
+def test_secret_that_somebody_else_rotates(
+    kind: type[RotationError], says: str, fields: dict[str, Any]
+) -> None:
+    """It is refused, and the error names it and says whose it is."""
+    arn = "arn:aws:secretsmanager:eu-central-1:1:secret:app"
+    ours = Description(arn, {}, {}, rotation_enabled=True, owning_service=None)
+    require_rotatable(ours)
+    require_rotatable(replace(ours, primary_region="eu-central-1"))
+    with pytest.raises(kind, match=says) as caught:
+        require_rotatable(replace(ours, **fields))
+    assert arn in str(caught.value)

@@ -296,8 +296,13 @@ def test_password_that_several_versions_hold(service: SecretsManagerService) -> 
 def test_what_logged_in_is_looked_at_again_under_the_lock(service: SecretsManagerService) -> None:
     """AWSCURRENT needs no second login; any other password does, and may be another one then."""
     world = Watched(service, "single-user")
+    world.store("set by hand")  # where nothing was ever changed, there is no fence
     world.step(world.begin(), "setSecret")
-    assert world.tried == [FIRST, world.login()[1]]
+    assert world.tried == ["set by hand", FIRST, FIRST, world.login()[1]]
+    world.told.forget()
+    before = world.login()[1]
+    world.step(world.begin(), "setSecret")
+    assert world.tried == [before, world.login()[1]]
     world.store("of another rotation")
     previous = world.login("AWSPREVIOUS")[1]
     world.told.forget()
@@ -568,12 +573,15 @@ def test_idle_user_that_an_earlier_delivery_has_prepared(service: SecretsManager
     assert world.logs_in("AWSPENDING")
 
 
+@pytest.mark.parametrize("turn", ["app", "app_clone"])
 @pytest.mark.parametrize("step", ["setSecret", "finishSecret"])
 def test_rights_that_differ(
-    service: SecretsManagerService, monkeypatch: pytest.MonkeyPatch, step: str
+    service: SecretsManagerService, monkeypatch: pytest.MonkeyPatch, step: str, turn: str
 ) -> None:
-    """A second user with other rights is not promoted; its rights are looked at in both steps."""
+    """A user with other rights is not promoted, whoever's turn it is; both steps look at them."""
     world = rich(service)
+    if turn == "app":
+        world.rotate()
     token = world.begin()
     if step == "finishSecret":
         world.step(token, "setSecret", "testSecret")
@@ -586,7 +594,7 @@ def test_rights_that_differ(
     monkeypatch.setattr(HookedSession, "differences", differences)
     with pytest.raises(RightsDiffer, match="app and app_clone have different rights: may write"):
         world.step(token, step)
-    assert asked == [("app_clone", "app_clone")]
+    assert asked == [("app_clone", turn)]
 
 
 def test_rights_that_a_dba_keeps_are_not_compared(
