@@ -46,7 +46,8 @@ class AlternatingUsers(Strategy):
                 acts_as = keeper.should_act_as(pending.username, pair) if managed else None
                 self.prove(hold, acts_as=acts_as)
 
-            if self._is_done(hold, keeper):
+            is_there = alone or ownership is not Ownership.MISSING
+            if is_there and self._is_done(hold, keeper):
                 hold.set_and_prove(None, prove)
                 return
             _require_idle(rotation, keeper, pending.username, wanted)

@@ -728,3 +728,22 @@ def test_clients(service: SecretsManagerService) -> None:
         assert config.connect_timeout <= 5
         assert config.read_timeout <= 5
         assert config.retries["total_max_attempts"] <= 3
+
+
+def test_second_user_that_was_about_to_be_made(service: SecretsManagerService) -> None:
+    """An attempt that ended between the fence and the second user is carried on: it is made now."""
+    world = World(service, "alternating-users")
+    token = world.begin()
+
+    def vanish(*_: str) -> None:
+        world.hooks.on_change = lambda *_: None
+        msg = "The server is gone."
+        raise Unreachable(msg)
+
+    world.hooks.on_change = vanish
+    with pytest.raises(Unreachable):
+        world.step(token, "setSecret")
+    assert service.labels(world.arn)["rotation-fence"] == token
+    world.step(token, "setSecret", "testSecret", "finishSecret")
+    assert world.login()[0] == "app_clone"
+    assert world.logs_in()
