@@ -109,8 +109,8 @@ pages: environment ## write what the code says into the runbook and the diagrams
 	@$(PYTHON_HERE) -m tests.pages
 
 .PHONY: bench
-bench: setup ## cold start, warm rotation and memory, as ratios to the bare calls
-	@$(PYTHON_HERE) -m local.bench
+bench: setup ## cold start and warm rotation of each strategy, as ratios to the bare calls
+	@$(PYTHON_HERE) -m local.bench $(if $(PAIRS),--pairs $(PAIRS))
 
 .PHONY: build invoke stage
 build: environment sam-environment ## build layer and functions for x86_64 and arm64, without containers

@@ -1,5 +1,6 @@
 """A secret of a real user on a real server, in a Secrets Manager of its own, for one function."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from local.lambda_runtime.runtime import LambdaRuntime
 from local.secretsmanager import SecretsManagerService
 from local.servers import Server, start
 from local.servers.server import random_password
+from shared.settings import StrategyName
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,14 @@ class Scratch:
     service: SecretsManagerService
     runtime: LambdaRuntime
     secret: str
+
+    @property
+    def keeps_former_password(self) -> bool:
+        """Whether the former password works on until the next rotation: by the default strategy."""
+        value = json.loads(self.service.value(self.secret))
+        engine = ENGINES[self.server.engine].engine
+        strategies = engine.strategies_for(administrator="masterarn" in value)
+        return strategies[0] is StrategyName.DUAL_PASSWORD
 
 
 def make_secret(

@@ -208,7 +208,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.timeout(900)
 def test_it_runs() -> None:
     """The command measures every strategy, and its status says what its last line says."""
-    done = run("--pairs", "1", "--engine", "postgres")
+    done = run("--pairs", "1", "--engine", "postgres", "--strict")
     assert done.stderr == ""
     for what in ("cold, to the first answer", "cold, the whole rotation", "memory, warm"):
         assert f"PostgreSQL {what}" in done.stdout
