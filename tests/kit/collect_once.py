@@ -20,6 +20,7 @@ from _pytest.config import _prepareconfig
 from mutmut.runners.harness import ListAllTestsResult, PytestRunner
 from mutmut.state import state
 from mutmut.utils.file_utils import change_cwd
+from mutmut.workers import isolation
 from mutmut.workers.isolation import ForkRunner, run_in_fork
 
 QUIET = ("--rootdir=.", "--capture=no", "-p", "no:terminalreporter")
@@ -90,5 +91,8 @@ class Collected(PytestRunner):  # type: ignore[misc] # mutmut is in an environme
 
 
 if __name__ == "__main__":
+    # It would end whoever has a number later that one of these processes had. pytest's own limit,
+    # and one of processor time, end what takes too long.
+    isolation.register_timeout = lambda **_options: None
     program.get_mutant_runner = lambda processes=1: ForkRunner(processes, Collected())
     sys.exit(program.cli())
