@@ -38,6 +38,18 @@ def _keys() -> tuple[KeyManagement, str, str, str]:
     return kms, kms.make_key(), second, kms.make_key()
 
 
+def settings_of(kms: KeyManagement, bucket: str, bucket_key: str, first: str, second: str) -> str:
+    """Return what a function is told: where to put what it seals, and under which keys."""
+    parts = {
+        "bucket": bucket,
+        "bucket-key": bucket_key,
+        "first": first,
+        "second": second,
+        "public-key": kms.public_half(second),
+    }
+    return ",".join(f"{name}={value}" for name, value in parts.items())
+
+
 class Escrow:
     """What a function seals with, and people open with.
 
@@ -64,14 +76,7 @@ class Escrow:
     @property
     def settings(self) -> str:
         """What a function is told."""
-        parts = {
-            "bucket": BUCKET,
-            "bucket-key": self.bucket_key,
-            "first": self.first,
-            "second": self.second,
-            "public-key": self.kms.public_half(self.second),
-        }
-        return ",".join(f"{name}={value}" for name, value in parts.items())
+        return settings_of(self.kms, BUCKET, self.bucket_key, self.first, self.second)
 
     def client(self, key: str) -> "KMSClient":
         """Return a client in a key's Region."""

@@ -14,6 +14,7 @@ from local.kms import KeyManagement
 from local.secretsmanager import Killed
 from local.secretsmanager.interception import TARGET
 from shared.options import Variable
+from tests.escrow_world import settings_of
 from tests.kit.boundaries import Tripwire
 from tests.kit.lane import Lane, Trial
 
@@ -33,14 +34,7 @@ class Vault:
     @property
     def settings(self) -> str:
         """What a function is told."""
-        parts = {
-            "bucket": BUCKET,
-            "bucket-key": self.bucket_key,
-            "first": self.first,
-            "second": self.second,
-            "public-key": self.kms.public_half(self.second),
-        }
-        return ",".join(f"{name}={value}" for name, value in parts.items())
+        return settings_of(self.kms, BUCKET, self.bucket_key, self.first, self.second)
 
     @contextmanager
     def serving(self) -> Iterator[str]:
