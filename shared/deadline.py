@@ -8,6 +8,11 @@ from shared.errors import OutOfTime
 RESERVE_SECONDS = 1.0
 """Kept back so that an error still reaches the log before Lambda kills the function."""
 
+LOGIN_SECONDS = 10.0
+"""Longest wait for a login in a hurry: a reachable server answers in well under a second."""
+CHANGE_SECONDS = 5.0
+"""What a longer wait leaves for a change: enough to make it, to prove it, and to undo it."""
+
 
 class Deadline:
     """When this invocation must have answered.
@@ -48,6 +53,17 @@ class Deadline:
             msg = f"No time is left to {purpose}."
             raise OutOfTime(msg)
         return min(at_most, remaining)
+
+    def login_seconds(self, purpose: str) -> float:
+        """Return how long a login may take: all that is left but CHANGE_SECONDS.
+
+        A server that has to wake up first is so waited for. Where little is left, LOGIN_SECONDS;
+        whoever is in a hurry has an earlier deadline.
+
+        Raises:
+            OutOfTime: Nothing is left; no login was begun.
+        """
+        return self.seconds(max(LOGIN_SECONDS, self.remaining() - CHANGE_SECONDS), purpose)
 
     def require(self, seconds: float, purpose: str) -> None:
         """Make sure that ``purpose``, which must not be broken off, has its time.

@@ -18,10 +18,6 @@ from shared.model import Login
 from shared.network import cut_after, open_socket, why_not
 from shared.tls import Trust, tls_error
 
-CONNECT_SECONDS = 10.0
-"""Longest wait for a login in a hurry: a reachable server answers in well under a second."""
-CHANGE_SECONDS = 5.0
-"""What a login leaves of a longer time: enough to change a password, and to prove it."""
 SILENCE_SECONDS = 2.0
 """After so much of it a server is asked whether it speaks plaintext; and longest for its answer."""
 
@@ -42,10 +38,9 @@ def dialled(
 ) -> Iterator[ssl.SSLSocket]:
     """Connect, and log in within ``with``; when that fails, the connection is closed.
 
-    It may take what is left of the time, but for what a change needs; where little is left,
-    CONNECT_SECONDS. A server that has to wake up first is so waited for. Whoever is in a hurry
-    gives a shorter deadline. An :class:`OSError` within ``with`` is told as one of the errors
-    below; one without a number means that the answer was none of the protocol.
+    It may take :meth:`~shared.deadline.Deadline.login_seconds`. An :class:`OSError` within
+    ``with`` is told as one of the errors below; one without a number means that the answer was none
+    of the protocol.
 
     Args:
         login: Whom to log in, and where.
@@ -69,8 +64,7 @@ def dialled(
     if not login.tls:
         msg = f"{circumstances}: the protocol sends the password itself, and never without TLS."
         raise TlsRequired(msg)
-    patience = max(CONNECT_SECONDS, deadline.remaining() - CHANGE_SECONDS)
-    seconds = deadline.seconds(patience, "log in")
+    seconds = deadline.login_seconds("log in")
     end = time.monotonic() + seconds
     opened = open_socket(login.host, port, seconds)
     try:

@@ -13,6 +13,7 @@ and follows the rules of :mod:`shared.lifecycle`.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from shared.deadline import CHANGE_SECONDS
 from shared.errors import (
     CurrentChanged,
     PasswordRejected,
@@ -26,9 +27,6 @@ from shared.plan import Plan
 from shared.reading import Reading
 from shared.rotation import AlreadyPromoted, Attempt, BeginAgain, Rotation
 from shared.session import Lock, Session
-
-CHANGE_SECONDS = 5.0
-"""Time that must be left to begin a change: enough to prove it, and to undo it."""
 
 PROMOTION_PAUSE_SECONDS = 0.5
 PROMOTION_PATIENCE_ENDS_SECONDS = 2.0

@@ -47,10 +47,6 @@ if TYPE_CHECKING:
 PROGRAM_NAME = "secret-rotation"
 """How sessions name themselves (``performance_schema.session_connect_attrs``)."""
 
-CONNECT_SECONDS = 10.0
-"""Longest wait for a login in a hurry: a reachable server answers in well under a second."""
-CHANGE_SECONDS = 5.0
-"""What a login leaves of a longer time: enough to change a password, and to prove it."""
 ANSWER_SECONDS = 30.0
 """Longest silence of the server while a statement runs; account changes take milliseconds."""
 LOCK_WAIT_SECONDS = 10
@@ -148,9 +144,7 @@ def plaintext_possible() -> bool:
 def open_connection(login: Login, port: int, trust: Trust, deadline: Deadline) -> "Connection":
     """Log in.
 
-    It may take what is left of the time, but for what a change needs; where little is left,
-    CONNECT_SECONDS. A server that has to wake up first is so waited for. Whoever is in a hurry
-    gives a shorter deadline.
+    It may take :meth:`~shared.deadline.Deadline.login_seconds`.
 
     Args:
         login: Whom to log in, and where.
@@ -166,8 +160,7 @@ def open_connection(login: Login, port: int, trust: Trust, deadline: Deadline) -
     port = port if login.port is None else login.port
     where = f"{login.host}:{port}"
     circumstances = f"Login of {login.username} at {where}"
-    patience = max(CONNECT_SECONDS, deadline.remaining() - CHANGE_SECONDS)
-    seconds = deadline.seconds(patience, "log in")
+    seconds = deadline.login_seconds("log in")
     end = time.monotonic() + seconds
     opened = open_socket(login.host, port, seconds)
     if is_postgresql(opened, seconds / 3):

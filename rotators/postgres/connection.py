@@ -39,7 +39,7 @@ from shared.errors import (
     Unreachable,
 )
 from shared.model import Login
-from shared.network import resolve
+from shared.network import REACHING_SECONDS, resolve
 from shared.tls import Trust
 
 APPLICATION_NAME = "secret-rotation"
@@ -47,10 +47,6 @@ APPLICATION_NAME = "secret-rotation"
 
 DEFAULT_PORT = POSTGRES.default_port
 DEFAULT_DATABASE = "postgres"
-CONNECT_SECONDS = 10.0
-"""Longest wait for a login in a hurry: a reachable server answers in well under a second."""
-CHANGE_SECONDS = 5.0
-"""What a login leaves of a longer time: enough to change a password, and to prove it."""
 
 PASSWORD_METHODS = "scram-sha-256,md5"  # noqa: S105 (names of methods)
 """How a server may ask for the password.
@@ -132,19 +128,17 @@ def database_of(login: Login) -> str:
 def log_in(login: Login, trust: Trust, deadline: Deadline, database: str) -> Connection:
     """Open a connection in autocommit mode.
 
-    It may take what is left of the time, but for what a change needs; where little is left,
-    CONNECT_SECONDS: a server that has to wake up first is waited for. Whoever is in a hurry gives a
-    shorter deadline. Each address of the host is tried in turn; those before the last have a part
-    of CONNECT_SECONDS to be reached, so that a silent one leaves time for the others.
+    It may take :meth:`~shared.deadline.Deadline.login_seconds`. Each address of the host is tried
+    in turn; those before the last have a part of REACHING_SECONDS to be reached, so that a silent
+    one leaves time for the others.
 
     Raises:
         LoginRefused: The server refuses this password, and only then.
         DatabaseError: Any other subclass for anything else.
     """
-    patience = max(CONNECT_SECONDS, deadline.remaining() - CHANGE_SECONDS)
-    seconds = deadline.seconds(patience, f"log in to {login.host}")
+    seconds = deadline.login_seconds(f"log in to {login.host}")
     end = time.monotonic() + seconds
-    reaching = min(seconds, CONNECT_SECONDS)
+    reaching = min(seconds, REACHING_SECONDS)
     found = resolve(login.host, login.port or DEFAULT_PORT, reaching)
     *others, last = dict.fromkeys(str(each[4][0]) for each in found)
     for address in others:

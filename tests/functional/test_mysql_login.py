@@ -268,7 +268,7 @@ def test_resolver_that_gives_no_answer(mysql: Server, monkeypatch: pytest.Monkey
 
 def test_server_that_has_to_wake_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow login is waited for as long as the time allows, but for what a change needs."""
-    monkeypatch.setattr(connection_module, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("shared.deadline.LOGIN_SECONDS", 0.5)
     account = server.administrator
     with Proxy(server.host, server.port) as proxy:
         proxy.on_message = lambda *message: time.sleep(1) if message == FIRST_WORD else None

@@ -15,10 +15,10 @@ import pytest
 
 from local.proxy import Proxy
 from local.servers import Authority, Server
-from rotators.postgres.connection import APPLICATION_NAME, CHANGE_SECONDS, Failure, error_of
+from rotators.postgres.connection import APPLICATION_NAME, Failure, error_of
 from rotators.postgres.rotator import PostgresRotator
 from rotators.postgres.session import PostgresSession
-from shared.deadline import Deadline
+from shared.deadline import CHANGE_SECONDS, Deadline
 from shared.errors import (
     BadSetting,
     DatabaseError,
@@ -293,7 +293,7 @@ def test_server_that_wakes_up_slowly(
     server: Server, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that lets a login wait is waited for, as long as the time for a change is left."""
-    monkeypatch.setattr("rotators.postgres.connection.CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr("shared.deadline.LOGIN_SECONDS", 0.2)
     with Proxy(server.host, server.port) as proxy:
         proxy.on_message = lambda _, index: time.sleep(0.8) if index == 0 else None
         login = login_of(server, user).at(proxy.host, proxy.port)
