@@ -25,8 +25,8 @@ from console.functions import Function, Functions
 from console.log import Log
 from console.outcome import CouldNotLook, Exit, Misused, Stop
 from console.outside import CHECKS, NotTold, Outside
+from console.policies import SERVICE_KEY, Statement, statements
 from console.posture.keys import Key, key_named
-from console.posture.statements import SERVICE_KEY, Statement, statements
 from console.posture.view import Unseen, View
 from console.rotate import PATIENCE_SECONDS, Follow, require_rotatable, tell_line
 from console.screen import STYLES, Screen, counted

@@ -1,9 +1,10 @@
 """The ways into the database: as the user, as the administrator, and just to be let in."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from shared.administrators import Administrators
 from shared.deadline import Deadline
+from shared.engine import Engine
 from shared.errors import (
     DatabaseError,
     LoginRefused,
@@ -33,21 +34,25 @@ PATIENCE_ENDS_SECONDS = 15.0
 class Databases:
     """The ways into the database that a strategy has.
 
+    Attributes:
+        users_lock: Whether every user's session can take the lock; else an administrator's alone.
+
     Args:
         connect: Opens a session; raises :class:`~shared.errors.DatabaseError`.
         administrators: Find who may set the passwords of a secret's users.
-        default_port: The engine's.
+        engines: Those that the function rotates.
     """
 
     def __init__(
         self,
         connect: Callable[[Login, Deadline], Session],
         administrators: Administrators,
-        default_port: int,
+        engines: Sequence[Engine],
     ) -> None:
         self._connect = connect
         self._administrators = administrators
-        self._default_port = default_port
+        self._default_port = engines[0].default_port
+        self.users_lock = all(each.users_rotate for each in engines)
 
     def connect(
         self, rotation: Rotation, login: Login, deadline: Deadline | None = None

@@ -57,6 +57,11 @@ class Engine:
     default_port: int
     strategies: Mapping[StrategyName, frozenset[By]]
 
+    @property
+    def users_rotate(self) -> bool:
+        """Whether a user can rotate itself: only then need its own session have the lock."""
+        return any(By.USER in by for by in self.strategies.values())
+
     def strategies_for(self, *, administrator: bool) -> list[StrategyName]:
         """Return what the engine can do for a secret, the default first.
 

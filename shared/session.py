@@ -75,8 +75,6 @@ class Session(ABC):
 
     engine: ClassVar[Engine]
     """What the server has turned out to be."""
-    users_lock: ClassVar[bool] = True
-    """Whether every user's session can take the lock; else an administrator's alone can."""
 
     def __enter__(self) -> Self:
         return self
@@ -95,7 +93,8 @@ class Session(ABC):
     def lock(self, name: str, seconds: float) -> Lock:
         """Take the server-wide (or database-wide) advisory lock ``name`` until the session ends.
 
-        Called once in a session that is going to change something, before it does.
+        Called once in a session that is going to change something, before it does: an
+        administrator's, or the user's own where the engine lets users rotate themselves.
 
         Args:
             name: The secret's ARN; an engine may hash it to fit.

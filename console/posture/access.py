@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from console.functions import Maker, unqualified
-from console.posture.statements import (
+from console.policies import (
     Statement,
     account_of,
     policy_of,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from console.fleet import Secret
-from console.posture.statements import (
+from console.policies import (
     ANYBODY,
     Statement,
     is_root,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from console.functions import Function
-from console.posture.statements import ANYBODY, Statement, policy_of, statements
+from console.policies import ANYBODY, Statement, policy_of, statements
 from console.posture.subject import Seen, command
 from console.posture.view import View
 from shared.options import Variable

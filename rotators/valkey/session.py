@@ -35,7 +35,6 @@ class ValkeySession(Session):
     """
 
     engine: ClassVar = VALKEY
-    users_lock: ClassVar = False
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

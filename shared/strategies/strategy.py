@@ -86,15 +86,13 @@ class Strategy(ABC):
         Or no lock, on an engine where only an administrator's session can take one.
         """
         by_administrator = attempt.pending.administrator_arn is not None
+        if by_administrator and not self.databases.users_lock:
+            return self.connect_administrator(rotation, attempt)
         try:
-            session = self.databases.open(rotation, attempt.pending)
+            return self.databases.open(rotation, attempt.pending)
         except ServerBusy as busy:
             if not busy.proves_password or not by_administrator:
                 raise
-        else:
-            if session.users_lock or not by_administrator:
-                return session
-            session.close()
         return self.connect_administrator(rotation, attempt)
 
     def connect_administrator(self, rotation: Rotation, attempt: Attempt) -> Session:

@@ -9,8 +9,8 @@ import pytest
 from console.condition import Condition, Standing
 from console.fleet import Secret
 from console.functions import NONE
+from console.policies import statements
 from console.posture.keys import KeyPolicy
-from console.posture.statements import statements
 from console.posture.storage import _denies_clear
 from console.posture.subject import Subject
 from console.posture.view import View

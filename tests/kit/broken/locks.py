@@ -154,10 +154,3 @@ class WaitsForTooLong(ValkeySession):
         except RotationError:
             time.sleep(2)
             raise
-
-
-@breaks(Session, "test_whose_sessions_lock", good=PostgresWorld)
-class UsersDoNotLock(PostgresSession):
-    """Users rotate themselves, and are said to have no lock."""
-
-    users_lock = False

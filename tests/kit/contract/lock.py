@@ -79,17 +79,6 @@ class LockContract:
             Session.lock,
         )
 
-    def test_whose_sessions_lock(self, on: World) -> None:
-        """Where users rotate themselves their sessions lock, and ``users_lock`` says so."""
-        with on.as_administrator() as session:
-            users_lock = session.users_lock
-        promised(
-            users_lock or State.OWN_CHANGE in on.lacking(),
-            "users_lock is False, and the engine declares that users rotate themselves: they would "
-            "do so without a lock.",
-            Session,
-        )
-
     @needs(State.LOCK, State.OWN_CHANGE)
     def test_user_and_administrator_meet(self, on: World) -> None:
         """The session of the user and that of the administrator lock the same lock."""
