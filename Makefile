@@ -50,9 +50,10 @@ node-environment:
 demo: setup ## watch PostgreSQL, MySQL, MariaDB and Valkey passwords rotate on real servers
 	@$(PYTHON_HERE) -m local.demo
 
-# Each worker starts servers of its own; all would share one that you name: then `WORKERS=0`.
-WORKERS ?= auto
-PYTEST = -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadgroup
+# Four also on two cores: a test waits for servers more than it works. Each worker starts servers of
+# its own; all would share one that you name: then `WORKERS=0`.
+WORKERS ?= 4
+PYTEST = -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
 .PHONY: test test-deploy test-sample test-matrix test-all coverage
 test: setup ## the tests, under eight minutes

@@ -205,6 +205,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.matrix
 @pytest.mark.timeout(900)
 def test_it_runs() -> None:
     """The command measures every strategy, and its status says what its last line says."""

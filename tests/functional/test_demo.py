@@ -78,6 +78,7 @@ def still_there(pids: set[int]) -> list[str]:
         time.sleep(0.1)
 
 
+@pytest.mark.matrix
 def test_everything_holds(temporary_folder: Path, tmp_path: Path) -> None:
     """All rotations end well, no password is shown, and nothing is left behind."""
     recorded = tmp_path / "passwords"
@@ -116,7 +117,7 @@ def test_what_does_not_hold_is_told(temporary_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "status"),
     [
-        (signal.SIGTERM, 128 + signal.SIGTERM),
+        pytest.param(signal.SIGTERM, 128 + signal.SIGTERM, marks=pytest.mark.matrix),
         (signal.SIGINT, 128 + signal.SIGINT),
         (signal.SIGKILL, -signal.SIGKILL),
     ],

@@ -30,8 +30,8 @@ from tests.kit.window import ROTATIONS, measure
 
 LaneOf = Callable[[Subject], Lane]
 
-SPARSE, DENSE = 20, 10
-"""Of the quick ones every twentieth boundary: what a run has time for. Of the others every tenth,
+SPARSE, DENSE = 24, 10
+"""Of the quick ones every 24th boundary: what a run has time for. Of the others every tenth,
 beginning with another one for each; ``tests.kit.failure_modes`` takes all of all."""
 
 SHOWN = 3
