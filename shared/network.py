@@ -7,7 +7,8 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +16,32 @@ from shared.errors import NameNotResolved, Unreachable
 
 REACHING_SECONDS = 10.0
 """Longest wait for DNS; and for all addresses of a host but the last one together."""
+
+
+_Job = Callable[[], None]
+_idle: deque[tuple[threading.Thread, queue.SimpleQueue[_Job]]] = deque()
+
+
+def _beside(job: _Job) -> None:
+    """Do it in a thread that nothing waits for at the end; ``job`` raises nothing.
+
+    The thread is kept for the next job: to start one takes longer than what it is for, mostly.
+    """
+    with contextlib.suppress(IndexError):
+        while True:
+            thread, jobs = _idle.pop()
+            if thread.is_alive():  # a fork leaves dead ones
+                jobs.put(job)
+                return
+    jobs = queue.SimpleQueue()
+    jobs.put(job)
+    threading.Thread(target=_work_on, args=(jobs,), daemon=True).start()
+
+
+def _work_on(jobs: queue.SimpleQueue[_Job]) -> None:
+    while True:
+        jobs.get()()
+        _idle.append((threading.current_thread(), jobs))
 
 
 def resolve(host: str, port: int, seconds: float) -> list[tuple[Any, ...]]:
@@ -33,7 +60,7 @@ def resolve(host: str, port: int, seconds: float) -> list[tuple[Any, ...]]:
         except (OSError, UnicodeError):  # UnicodeError: a label that is too long or empty
             answer.put([])
 
-    threading.Thread(target=ask, daemon=True).start()
+    _beside(ask)
     try:
         addresses = answer.get(timeout=seconds)
     except queue.Empty:
@@ -93,15 +120,18 @@ def cut_after(descriptor: int, seconds: float) -> Iterator[None]:
     # A descriptor of our own: the connection may close its one while the timer fires.
     same = socket.socket(fileno=os.dup(descriptor))
 
-    def cut() -> None:
-        with contextlib.suppress(OSError):
-            same.shutdown(socket.SHUT_RDWR)
+    over = queue.SimpleQueue[None]()
 
-    timer = threading.Timer(seconds, cut)
-    timer.daemon = True
-    timer.start()
+    def cut() -> None:
+        try:
+            over.get(timeout=max(0, seconds))
+        except queue.Empty:
+            with contextlib.suppress(OSError):
+                same.shutdown(socket.SHUT_RDWR)
+
+    _beside(cut)
     try:
         yield
     finally:
-        timer.cancel()
+        over.put(None)
         same.close()

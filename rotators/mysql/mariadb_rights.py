@@ -7,6 +7,7 @@ administrator who lacks one of these could not pass ``ALL`` on.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from rotators.mysql.connection import Account, Row, quote_account, quote_name
 from rotators.mysql.hosts import like
@@ -247,11 +248,17 @@ class Possessions:
         elif what == PROXY:
             self.proxies.add(Account(name, database))
         else:
-            scope = Scope(what, database, name)
-            words = set(privileges.upper().split(",")) - {"", "USAGE", "GRANT"}
-            self.rights |= {MariadbRight(scope, word, column) for word in words}
-            if grantable == YES:
-                self.rights.add(MariadbRight(scope, GRANT_OPTION))
+            self.rights |= _rights_in(Scope(what, database, name), column, privileges, grantable)
+
+
+# The administrator's rows, dozens of them, come with every answer.
+@lru_cache(maxsize=4096)
+def _rights_in(
+    scope: Scope, column: str, privileges: str, grantable: str
+) -> frozenset[MariadbRight]:
+    words = set(privileges.upper().split(",")) - {"", "USAGE", "GRANT"}
+    more = {MariadbRight(scope, GRANT_OPTION)} if grantable == YES else set()
+    return frozenset(more | {MariadbRight(scope, word, column) for word in words})
 
 
 MariadbPairRights = Mapping[Account, Possessions]
