@@ -5,22 +5,19 @@ import logging
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import valkey
 
-from local.proxy import Proxy
 from local.servers import Account, Server, start
 from local.servers.clients import ValkeyClient
 from local.servers.installations import installation
 from local.servers.valkey import ADMINISTRATOR_RULES, ValkeyServer
 from local.template import ROOT
-from rotators.valkey.connection import Connection, error_of
+from rotators.valkey.connection import error_of
 from rotators.valkey.rotator import ValkeyRotator
 from rotators.valkey.session import ValkeySession
 from shared.deadline import Deadline
@@ -38,16 +35,14 @@ from shared.errors import (
     StatementFailed,
     StrategyNeedsAdministrator,
     TlsFailed,
-    TlsNotOffered,
     TlsRequired,
     Unreachable,
 )
 from shared.model import Login
-from shared.session import Lock, TwoPasswords
+from shared.session import Lock
 from shared.tls import Trust
 from tests.functional.rotations import Rotating, new_name
 
-PASSWORD = 'Päss word: "quoted" `#>@:/?\\\t' + "x" * 400
 OLD, NEW = "the-old-password", "the-new-password"
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-AbCdEf"
 
@@ -117,45 +112,15 @@ def rules_of(server: Server, name: str) -> set[str]:
 # Logging in
 
 
-def test_password_of_any_characters(server: Server) -> None:
-    """A password of 400 characters, of whatever kind, logs in; another one is refused."""
-    server.create_user(name := new_name("ünïcode:#>~"), PASSWORD)
-    connect(server, Account(name, PASSWORD)).close()
-    error = failure_of(server, Account(name, PASSWORD[:-1]))
-    assert type(error) is LoginRefused
-    assert f"ACL GETUSER {name}" in error.advice
-
-
 def test_user_without_any_right_logs_in(server: Server) -> None:
     """A login sends AUTH and nothing else, so a user who may do nothing more logs in."""
-    set_user(server, name := new_name(), "on", f">{PASSWORD}", "-@all")
-    connect(server, Account(name, PASSWORD)).close()
-
-
-@pytest.mark.parametrize("rules", [("off", f">{OLD}"), None])
-def test_user_that_is_off_or_missing(server: Server, rules: tuple[str, ...] | None) -> None:
-    """The server refuses them like a wrong password; an administrator sees which it is."""
-    name = new_name()
-    if rules:
-        set_user(server, name, *rules)
-    assert type(failure_of(server, Account(name, OLD))) is LoginRefused
-    with administrators(server) as session:
-        problem = session.account_problem(name)
-    assert type(problem) is (AccountLocked if rules else AccountMissing)
+    set_user(server, name := new_name(), "on", f">{OLD}", "-@all")
+    connect(server, Account(name, OLD)).close()
 
 
 def test_plaintext_is_never_tried(server: Server, user: str) -> None:
     """A secret that asks for plaintext is refused before anything is sent."""
     assert type(failure_of(server, Account(user, OLD), ssl=False)) is TlsRequired
-
-
-def test_server_without_tls() -> None:
-    """A server that speaks plaintext is told from one that cannot be trusted, at once."""
-    with start("valkey", tls=False) as plain:
-        began = time.monotonic()
-        error = failure_of(plain, Account("app", OLD))
-        assert type(error) is TlsNotOffered
-        assert time.monotonic() - began < 3
 
 
 @contextmanager
@@ -183,15 +148,6 @@ def test_server_that_hangs_up(server: Server) -> None:
     assert "as many clients as it allows" in error.advice
 
 
-def test_too_many_clients() -> None:
-    """So does a real one."""
-    with start("valkey") as server, ExitStack() as clients:
-        server.execute("CONFIG SET maxclients 10")
-        for _ in range(10):
-            clients.enter_context(socket.create_connection(("127.0.0.1", server.port)))
-        assert type(failure_of(server, server.administrator)) is ServerBusy
-
-
 def test_server_that_wants_a_certificate() -> None:
     """A server that asks its clients for certificates says so in a way of its own."""
     with start("valkey") as server:
@@ -200,15 +156,6 @@ def test_server_that_wants_a_certificate() -> None:
     # Whether its last word comes through is a matter of luck.
     assert type(error) in (TlsFailed, ServerBusy)
     assert type(error) is TlsFailed or "certificate of its clients" in error.advice
-
-
-def test_silence_has_an_end(server: Server) -> None:
-    """What takes the connection and says nothing is given up in time."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        began = time.monotonic()
-        error = failure_of(server, Account("app", OLD), 1.5, port=silent.getsockname()[1])
-        assert time.monotonic() - began < 1
-    assert type(error) is Unreachable
 
 
 @pytest.mark.parametrize("words", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+PONG\r\n", b""])
@@ -261,55 +208,6 @@ def test_every_code_has_its_error(text: str) -> None:
 # Passwords
 
 
-def test_change_leaves_one_password(server: Server, user: str) -> None:
-    """The new password is the only one, given as a hash; the same again changes nothing."""
-    set_user(server, user, f">{NEW}x")
-    with administrators(server) as session:
-        session.lock(ARN, 5)
-        for _ in range(2):
-            session.change_password(user, NEW)
-            assert server.logs_in(user, NEW)
-            assert not server.logs_in(user, OLD)
-            assert not server.logs_in(user, f"{NEW}x")
-
-
-def test_two_passwords(server: Server, user: str) -> None:
-    """Both log in, from whatever state; a third one goes."""
-    with administrators(server) as session:
-        assert isinstance(session, TwoPasswords)
-        for new, old in ((NEW, OLD), ("third", NEW), ("third", NEW), (OLD, OLD)):
-            session.set_both(user, new, old)
-            found = {each for each in (OLD, NEW, "third") if server.logs_in(user, each)}
-            assert found == {new, old}
-
-
-def test_clear_password_is_not_sent(
-    server: Server, user: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What an administrator's session sends to change a password does not hold it."""
-    sent: list[str] = []
-    ask = Connection.ask
-
-    def listening(connection: Connection, *commands: tuple[str, ...]) -> list[Any]:
-        sent.extend(word for command in commands for word in command)
-        return ask(connection, *commands)
-
-    with administrators(server) as session:
-        monkeypatch.setattr(Connection, "ask", listening)
-        session.change_password(user, NEW)
-        session.set_both(user, NEW, OLD)
-    assert "SETUSER" in sent
-    assert not [word for word in sent if NEW in word or OLD in word]
-
-
-def test_rights_are_left_alone(server: Server, user: str) -> None:
-    """A change of the password changes nothing else of the user."""
-    before = rules_of(server, user)
-    with administrators(server) as session:
-        session.change_password(user, NEW)
-    assert rules_of(server, user) == before
-
-
 @pytest.mark.parametrize(
     ("rules", "error"),
     [
@@ -333,20 +231,6 @@ def test_user_that_is_not_changed(
                 change(name, *passwords)
             assert type(caught.value) is error
     assert server.execute("ACL LIST") == before
-
-
-def test_replica_is_refused(server: Server, user: str) -> None:
-    """A replica would take the change and keep it to itself: nothing is changed there."""
-    server.set_read_only(True)
-    try:
-        with administrators(server) as session:
-            with pytest.raises(ServerReadOnly):
-                session.change_password(user, NEW)
-            with pytest.raises(ServerReadOnly):
-                session.lock(ARN, 5)
-        assert server.logs_in(user, OLD)
-    finally:
-        server.set_read_only(False)
 
 
 def test_connected_replicas_are_told_of(
@@ -469,29 +353,6 @@ def test_open_connections_stay(server: Server, user: str) -> None:
 # The lock
 
 
-def test_second_session_waits_and_learns_it(server: Server, user: str) -> None:
-    """Who comes second has the lock when the first one's session ends, and learns of it."""
-    with administrators(server) as second:
-        with administrators(server) as first:
-            assert first.lock(ARN, 1) is Lock.AT_ONCE
-            assert second.lock(f"{ARN}-other", 0) is Lock.AT_ONCE
-            with pytest.raises(LockTimeout):
-                second.lock(ARN, 0.3)
-            threading.Timer(0.5, first.close).start()
-            assert second.lock(ARN, 5) is Lock.AFTER_WAITING
-        second.change_password(user, NEW)
-
-
-def test_who_waits_holds_nothing(server: Server) -> None:
-    """One that gave up waiting keeps nobody out."""
-    with administrators(server) as third, administrators(server) as second:
-        with administrators(server) as first:
-            first.lock(ARN, 1)
-            with pytest.raises(LockTimeout):
-                second.lock(ARN, 0.2)
-        assert third.lock(ARN, 1) in (Lock.AT_ONCE, Lock.AFTER_WAITING)
-
-
 def test_who_lost_the_lock_changes_nothing(server: Server, user: str) -> None:
     """A session whose time was over, as the server sees it, cannot change a password any more."""
     with administrators(server) as first, administrators(server) as second:
@@ -520,17 +381,6 @@ def test_lock_lost_between_look_and_change(
         with pytest.raises(LockTimeout):
             session.change_password(user, NEW)
     assert server.logs_in(user, OLD)
-
-
-def test_lock_of_a_vanished_session_ends_with_its_time(server: Server) -> None:
-    """A function that the network has swallowed keeps the lock for its own time, not longer."""
-    with Proxy(server.host, server.port) as proxy, administrators(server) as second:
-        lost = connect(server, server.administrator, 3, port=proxy.port)
-        lost.lock(ARN, 1)
-        proxy.black_hole()
-        with pytest.raises(LockTimeout):
-            second.lock(ARN, 0.2)
-        assert second.lock(ARN, 5) is Lock.AFTER_WAITING
 
 
 def test_promotion_is_under_the_administrators_lock(
