@@ -67,7 +67,10 @@ TAKE_LABEL_OFF = (
     "aws secretsmanager update-secret-version-stage --secret-id <ARN> "
     "--version-stage <label of your own> --remove-from-version-id <version id>"
 )
-CERTIFICATE = "openssl s_client -connect <host>:<port> -starttls <postgres or mysql> -showcerts"
+CERTIFICATE = (
+    "openssl s_client -connect <host>:<port> -starttls <postgres or mysql> -showcerts",
+    "openssl s_client -connect <host>:<port> -showcerts  # of Valkey, which begins with TLS",
+)
 NETWORK = "aws lambda get-function-configuration --function-name <function's ARN> --query VpcConfig"
 
 
@@ -94,9 +97,9 @@ COMMANDS: Mapping[type[RotationError], tuple[str, ...]] = {
         "aws secretsmanager untag-resource --secret-id <ARN> --tag-keys <tag>",
     ),
     CapabilityMissing: (tag("rotation:strategy", "<strategy>"),),
-    CertificateUntrusted: (CERTIFICATE,),
+    CertificateUntrusted: CERTIFICATE,
     EscrowUnreachable: (NETWORK,),
-    HostNameMismatch: (CERTIFICATE,),
+    HostNameMismatch: CERTIFICATE,
     IdleUserInUse: (tag("rotation:in-use", "warn"),),
     AnotherFunction: (question("RotationLambdaARN"), ATTACH),
     ManagedSecret: (question("OwningService"),),
@@ -113,7 +116,7 @@ COMMANDS: Mapping[type[RotationError], tuple[str, ...]] = {
     RotationNotEnabled: (ATTACH,),
     SealingRefused: ("aws kms describe-key --key-id <ARN of the key>",),
     StrategyNeedsAdministrator: EDIT,
-    TlsFailed: (CERTIFICATE,),
+    TlsFailed: CERTIFICATE,
     TooManyLabels: (
         question("VersionIdsToStages"),
         TAKE_LABEL_OFF,
