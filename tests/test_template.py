@@ -167,6 +167,13 @@ def test_every_engine_is_in_the_readme(name: str) -> None:
     readme = (ROOT / "README.md").read_text()
     for text in (declared.engine.title, f"rotators/{declared.folder}/README.md"):
         assert text in readme, f"README.md does not name {text}: add it to the table of engines"
+    function = declared.engine.function
+    for edge in (
+        f"secrets -->|four steps| {function}",
+        f"{function} -->|TLS| databases",
+        f"{function} -->|metrics| LockedOut",
+    ):
+        assert edge in readme, f"README.md: the diagram of the stack lacks `{edge}`"
 
 
 def test_every_setting_that_the_code_reads_is_a_parameter() -> None:
