@@ -163,9 +163,6 @@ def open_connection(login: Login, port: int, trust: Trust, deadline: Deadline) -
     seconds = deadline.login_seconds("log in")
     end = time.monotonic() + seconds
     opened = open_socket(login.host, port, seconds)
-    if is_postgresql(opened, seconds / 3):
-        opened.close()
-        raise Unreachable(f"{circumstances}: PostgreSQL answers there.", hint=PROTOCOL_HINT)
     driver: DriverConnection[Cursor] = DriverConnection(
         host=login.host,
         port=port,
@@ -184,6 +181,10 @@ def open_connection(login: Login, port: int, trust: Trust, deadline: Deadline) -
         autocommit=None,
         defer_connect=True,
     )
+    # Not before the driver is made: meanwhile the server gets its greeting ready.
+    if is_postgresql(opened, seconds / 3):
+        opened.close()
+        raise Unreachable(f"{circumstances}: PostgreSQL answers there.", hint=PROTOCOL_HINT)
     try:
         with cut_after(opened.fileno(), end - time.monotonic()):
             driver.connect(opened)

@@ -26,7 +26,7 @@ UNNOTICED = frozenset({"survived", "no tests", "not checked", "suspicious", "ski
 """What mutmut says of a change that no test has failed for; one that took too long was noticed."""
 
 RESULT = re.compile(r"^\s+(?P<name>\S+): (?P<status>[a-z ]+)$", re.MULTILINE)
-CLASS_MARK = "\N{LATIN LETTER ALVEOLAR CLICK}"
+CLASS_MARK = "\N{LATIN LETTER LATERAL CLICK}"
 
 
 @dataclass(frozen=True)
