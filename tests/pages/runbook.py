@@ -69,7 +69,7 @@ TAKE_LABEL_OFF = (
 )
 CERTIFICATE = (
     "openssl s_client -connect <host>:<port> -starttls <postgres or mysql> -showcerts",
-    "openssl s_client -connect <host>:<port> -showcerts  # of Valkey, which begins with TLS",
+    "openssl s_client -connect <host>:<port> -showcerts  # where TLS comes first",
 )
 NETWORK = "aws lambda get-function-configuration --function-name <function's ARN> --query VpcConfig"
 
