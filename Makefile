@@ -82,7 +82,7 @@ histories: setup ## every history of two deliveries and two faults; writes the r
 	@$(PYTHON_HERE) -m tests.histories
 
 .PHONY: mutants
-mutants: mutants-environment ## change the modules that decide; writes docs/mutants.md, half an hour
+mutants: mutants-environment ## change the modules that decide; writes docs/mutants.md, some minutes
 	@.venv-mutants/bin/python -m tests.kit.mutants
 
 .PHONY: check format

@@ -13,8 +13,10 @@ from escrow.sealing import seal
 from local.secretsmanager import ConnectionLost, SecretsManagerService
 from shared.errors import BadSetting, OutOfTime, ServiceFailed
 from shared.model import Label
-from shared.runtime import _named
+from shared.options import Variable
+from shared.runtime import _named, handler_for
 from tests.unit.test_holding import Secret, held
+from tests.unit.test_rotation import HookedRotator, World
 
 FENCE = "rotation-fence: nobody > T"
 
@@ -104,6 +106,26 @@ def test_something_is_named() -> None:
     found = _named(" escrow.sealing.seal:bucket=b,first=a:b ")
     assert isinstance(found, partial)
     assert (found.func, found.args) == (seal, ("bucket=b,first=a:b",))
+
+
+calls: list[tuple[str, ...]] = []
+
+
+def noted(*arguments: str) -> None:
+    """Keep what it is called with."""
+    calls.append(arguments)
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_what_is_named_is_called_by_a_rotation(service: SecretsManagerService) -> None:
+    """Once, with what the variable says, and with the value that is then in force."""
+    calls.clear()
+    world = World(service, "single-user")
+    environment = {str(Variable.BEFORE_CHANGE): f"{__name__}.noted:its settings"}
+    function = service.register("calling", handler_for(HookedRotator, environment))
+    service.enable_rotation(world.arn, function)
+    token = world.rotate()
+    assert calls == [("its settings", world.arn, token, service.value(world.arn))]
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,13 @@ def test_description_of_a_managed_secret(
     assert store.describe(arn).owning_service == "rds"
 
 
+def test_description_of_what_is_not_ours() -> None:
+    """Who else may rotate a secret is told: a partner, another Region, another function."""
+    theirs = {"Type": "A partner's", "PrimaryRegion": "eu-west-1", "RotationLambdaARN": "function"}
+    found = answering(describe_secret={"ARN": "arn", **theirs}).describe("arn")
+    assert (found.partner, found.primary_region, found.function_arn) == tuple(theirs.values())
+
+
 def test_rotation_that_is_off(service: SecretsManagerService, store: SecretStore, arn: str) -> None:
     """Only a clear no is one: the answer may lack the field while a configuration is tested."""
     client = service.client()
