@@ -1,7 +1,8 @@
 """The statements of an IAM policy, and what they give to whom.
 
-Not a simulator: one statement after the other is looked at, and what a condition makes of it is not
-evaluated. Tests hold the answers of the posture to a simulator's.
+Not a simulator: one statement after the other is looked at. The posture counts a Deny only where it
+says just what is looked for; tests hold its answers to a simulator's. :func:`answer`, which doctor
+asks, does not evaluate conditions.
 """
 
 import json
@@ -93,10 +94,6 @@ class Statement:
             return tuple(each for each in actions if not _fits(each.lower(), but))
         return tuple(each for each in actions if _fits(each.lower(), self.actions))
 
-    def is_about(self, principals: Collection[str], action: str) -> bool:
-        """Say whether it names one of the principals, by itself or among all, and the action."""
-        return not self.principals.isdisjoint(principals) and bool(self.covers(action))
-
     @property
     def is_conditional(self) -> bool:
         """Whether it may turn out not to be about who asks."""
@@ -144,7 +141,11 @@ def statements(document: str | Mapping[str, Any] | None) -> list[Statement]:
 def answer(document: str | None, role: str, action: str) -> Answer:
     """Say what a policy says of an action by a role, given as ARN."""
     every = statements(document)
-    about = [each for each in every if each.is_about({ANYBODY, role}, action)]
+    about = [
+        each
+        for each in every
+        if not each.principals.isdisjoint({ANYBODY, role}) and each.covers(action)
+    ]
     denying = [each for each in about if not each.allows]
     if denying:
         certain = any(not each.is_conditional for each in denying)
@@ -152,9 +153,10 @@ def answer(document: str | None, role: str, action: str) -> Answer:
     if about:
         return Answer.ALLOWED
     account = account_of(role)
-    root = {account, f"arn:{role.split(':')[1]}:iam::{account}:root"}
-    if any(each.allows and each.is_about(root, action) for each in every):
-        return Answer.HANDED_OVER
+    for each in every:
+        to_account = any(is_root(principal, account) for principal in each.principals)
+        if each.allows and to_account and each.covers(action):
+            return Answer.HANDED_OVER
     return Answer.SILENT
 
 

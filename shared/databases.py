@@ -1,10 +1,9 @@
 """The ways into the database: as the user, as the administrator, and just to be let in."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from shared.administrators import Administrators
 from shared.deadline import Deadline
-from shared.engine import Engine
 from shared.errors import (
     DatabaseError,
     LoginRefused,
@@ -34,25 +33,25 @@ PATIENCE_ENDS_SECONDS = 15.0
 class Databases:
     """The ways into the database that a strategy has.
 
-    Attributes:
-        users_lock: Whether every user's session can take the lock; else an administrator's alone.
-
     Args:
         connect: Opens a session; raises :class:`~shared.errors.DatabaseError`.
         administrators: Find who may set the passwords of a secret's users.
-        engines: Those that the function rotates.
+        default_port: The engine's.
+        users_lock: Whether every user's session can take the lock; else an administrator's alone.
     """
 
     def __init__(
         self,
         connect: Callable[[Login, Deadline], Session],
         administrators: Administrators,
-        engines: Sequence[Engine],
+        default_port: int,
+        *,
+        users_lock: bool,
     ) -> None:
         self._connect = connect
         self._administrators = administrators
-        self._default_port = engines[0].default_port
-        self.users_lock = all(each.users_rotate for each in engines)
+        self._default_port = default_port
+        self.users_lock = users_lock
 
     def connect(
         self, rotation: Rotation, login: Login, deadline: Deadline | None = None

@@ -86,7 +86,12 @@ class Rotator(ABC):
         self.settings = settings
         self.trust = trust
         administrators = Administrators(store, rds, self.default_port())
-        self.databases = Databases(self.connect, administrators, self.engines)
+        self.databases = Databases(
+            self.connect,
+            administrators,
+            self.default_port(),
+            users_lock=all(each.users_rotate for each in self.engines),
+        )
 
     @abstractmethod
     def connect(self, login: Login, deadline: Deadline) -> Session:

@@ -141,10 +141,10 @@ def clients(server: Server, noticed: Noticed) -> Iterator[None]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    if process.stdout is None:
-        raise RuntimeError("The clients have no standard output.")
-    process.stdout.readline()  # nothing is noticed by clients that have not begun
     try:
+        if process.stdout is None:
+            raise RuntimeError("The clients have no standard output.")
+        process.stdout.readline()  # nothing is noticed by clients that have not begun
         yield
     finally:
         told, _ = process.communicate()

@@ -38,7 +38,6 @@ from shared.plan import Plan, digest
 from shared.reading import Reading
 from shared.session import Lock, Session
 from shared.settings import StrategyName
-from tests.conformance.simulated import SIMULATED
 from tests.unit.test_holding import QuietSession, Secret, value
 
 STORED, STORED_WITH_PENDING = "store with 1 labels", "store with 2 labels"
@@ -323,7 +322,7 @@ class Way(Databases):
     """A way into the database that tells who goes there, and lets AWSCURRENT's login in only."""
 
     def __init__(self, secret: Secret, lock: Lock | DatabaseError = Lock.AT_ONCE) -> None:
-        super().__init__(self._open, cast("Administrators", None), [SIMULATED])
+        super().__init__(self._open, cast("Administrators", None), 1, users_lock=True)
         self.session = QuietSession(secret, lock)
         self.in_force = "the first"
 
